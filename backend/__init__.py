@@ -1,0 +1,1 @@
+"""The backend: engine, command line and service. Importing it does nothing."""

@@ -1,0 +1,1 @@
+"""Tensor -> tensor, no state, one idea a file."""

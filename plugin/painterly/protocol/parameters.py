@@ -1,0 +1,211 @@
+"""Every setting an artist can change, declared once.
+
+The command line, the docker and the check at the service's door are all made from
+`PARAMETERS`: a name, a range, a unit and a sentence of help are written here and
+nowhere else. `PRESETS` are complete settings under a name; `resolve` turns a preset
+and the artist's changes into the one dictionary that, with the pixels, determines a
+result.
+
+Standard library only, Python 3.8 syntax: Krita's own Python reads this file.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
+
+AUTO = "auto"
+Value = Union[str, bool, int, float]
+
+
+class InvalidParameter(ValueError):
+    """A value that a parameter does not take; the message is one sentence for the artist."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting: what it is called, what it may be, and what it does.
+
+    `kind` is "number", "integer", "switch" or "choice". Numbers and integers lie in
+    `minimum`..`maximum` (inclusive) and have a `step` for spin boxes and a `unit` to show;
+    with `auto` they may also be the word "auto". `advanced` ones are folded away.
+    """
+
+    name: str
+    label: str
+    kind: str
+    help: str
+    minimum: Optional[float] = None
+    maximum: Optional[float] = None
+    step: Optional[float] = None
+    unit: str = ""
+    auto: bool = False
+    choices: Tuple[str, ...] = ()
+    advanced: bool = False
+
+    def check(self, value: Any) -> Value:
+        """The value in this parameter's own type; raises InvalidParameter if it has no place here."""
+        if self.auto and value == AUTO:
+            return AUTO
+        if self.kind == "switch":
+            if isinstance(value, bool):
+                return value
+            raise InvalidParameter("{} is on or off, not {!r}.".format(self.label, value))
+        if self.kind == "choice":
+            if isinstance(value, str) and value in self.choices:
+                return value
+            raise InvalidParameter(
+                "{} is one of {}, not {!r}.".format(self.label, ", ".join(self.choices), value)
+            )
+        return self._check_number(value)
+
+    def _check_number(self, value: Any) -> Value:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if number and self.kind == "integer":
+            number = math.isfinite(value) and float(value).is_integer()
+        if not number or not self.minimum <= value <= self.maximum:
+            raise InvalidParameter(
+                "{} is {} from {:g} to {:g}{}{}, not {!r}.".format(
+                    self.label,
+                    "a whole number" if self.kind == "integer" else "a number",
+                    self.minimum,
+                    self.maximum,
+                    " " + self.unit if self.unit else "",
+                    " or " + AUTO if self.auto else "",
+                    value,
+                )
+            )
+        return int(value) if self.kind == "integer" else float(value)
+
+    def parse(self, text: str) -> Value:
+        """The value that `text` (as typed on a command line) stands for; raises InvalidParameter."""
+        words = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+        if self.kind == "switch":
+            return self.check(words.get(text.strip().lower(), text))
+        if self.kind == "choice" or (self.auto and text == AUTO):
+            return self.check(text)
+        try:
+            return self.check(float(text))
+        except (ValueError, OverflowError) as error:
+            raise error if isinstance(error, InvalidParameter) else InvalidParameter(
+                "{} is a number, not {!r}.".format(self.label, text)
+            )
+
+
+PARAMETERS = (
+    Parameter(
+        "style", "Style strength", "number",
+        "How strongly the object takes on the painting's brush. 1 suits smooth old masters, 5 "
+        "impressionists, 10 expressionists; auto estimates it from the painting.",
+        minimum=0.5, maximum=10, step=0.5, auto=True,
+    ),
+    Parameter(
+        "content", "Content strength", "number",
+        "How firmly the object keeps its own shapes. Raise it if it dissolves.",
+        minimum=0, maximum=10, step=0.1, unit="x",
+    ),
+    Parameter(
+        "smoothness", "Smoothness", "number",
+        "How strongly specks and ripples are smoothed away.",
+        minimum=0, maximum=10, step=0.1, unit="x",
+    ),
+    Parameter(
+        "resolution", "Working resolution", "integer",
+        "Long side of the object with its surroundings while it is painted. Larger objects are "
+        "painted at this size and brought back with the painting's own full-size texture.",
+        minimum=64, maximum=4096, step=64, unit="px",
+    ),
+    Parameter(
+        "grow", "Grow", "integer",
+        "Moves the object's edge outwards before painting.",
+        minimum=0, maximum=200, step=1, unit="px",
+    ),
+    Parameter(
+        "feather", "Feather", "number",
+        "Width over which the painted object fades into the painting.",
+        minimum=0, maximum=100, step=1, unit="px",
+    ),
+    Parameter(
+        "chroma_denoise", "Clean colours", "switch",
+        "Removes fine colour noise after painting, guided by the brightness.",
+        advanced=True,
+    ),
+    Parameter(
+        "patch_synthesis", "Rebuild from painting", "switch",
+        "Rebuilds the object from small patches of the painting, keeping its fine detail.",
+        advanced=True,
+    ),
+    Parameter(
+        "first_iterations", "Iterations, first pass", "integer",
+        "Steps of the coarse pass that finds which parts of the painting fit.",
+        minimum=0, maximum=5000, step=10, advanced=True,
+    ),
+    Parameter(
+        "second_iterations", "Iterations, second pass", "integer",
+        "Steps of the fine pass at the working resolution.",
+        minimum=0, maximum=5000, step=10, advanced=True,
+    ),
+    Parameter(
+        "network", "Network", "choice",
+        "The network whose features describe the brushwork. vgg19 and vgg16 are downloads of about 0.5 GB.",
+        choices=("packaged", "vgg19", "vgg16"), advanced=True,
+    ),
+    Parameter(
+        "device", "Device", "choice",
+        "Where to compute; auto takes the graphics card if there is one.",
+        choices=(AUTO, "cpu", "cuda", "mps"), advanced=True,
+    ),
+    Parameter(
+        "precision", "Precision", "choice",
+        "Number format of the network; auto takes the fastest that this machine computes natively.",
+        choices=(AUTO, "float32", "bfloat16", "float16"), advanced=True,
+    ),
+    Parameter(
+        "seed", "Seed", "integer",
+        "The same seed gives the same picture again.",
+        minimum=0, maximum=2**31 - 1, step=1, advanced=True,
+    ),
+)  # fmt: skip
+
+BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
+
+_BALANCED = {
+    "style": AUTO,
+    "content": 1.0,
+    "smoothness": 1.0,
+    "resolution": 700,
+    "grow": 0,
+    "feather": 2.0,
+    "chroma_denoise": True,
+    "patch_synthesis": True,
+    "first_iterations": 60,
+    "second_iterations": 40,
+    "network": "packaged",
+    "device": AUTO,
+    "precision": AUTO,
+    "seed": 0,
+}  # type: Dict[str, Value]
+
+PRESETS = {
+    "draft": dict(_BALANCED, resolution=350, first_iterations=30, second_iterations=30),
+    "balanced": _BALANCED,
+    "high": dict(_BALANCED, resolution=1024, first_iterations=150, second_iterations=200),
+    # The published setting (Luan et al. 2018, section 4): 2 x 1000 iterations at 700 px, full frame.
+    "paper": dict(_BALANCED, first_iterations=1000, second_iterations=1000, precision="float32"),
+}  # type: Dict[str, Dict[str, Value]]
+
+DEFAULT_PRESET = "balanced"
+
+
+def resolve(preset: str = DEFAULT_PRESET, changes: Mapping[str, Any] = {}) -> Dict[str, Value]:
+    """Complete, checked settings: the preset's values with `changes` laid over them.
+
+    Raises InvalidParameter for an unknown preset, an unknown name or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise InvalidParameter("Preset is one of {}, not {!r}.".format(", ".join(PRESETS), preset))
+    unknown = sorted(set(changes) - set(BY_NAME))
+    if unknown:
+        raise InvalidParameter("There is no setting called {!r}.".format(unknown[0]))
+    values = dict(PRESETS[preset])
+    values.update({name: BY_NAME[name].check(value) for name, value in changes.items()})
+    return values
