@@ -1,0 +1,205 @@
+"""The reference client of a Painterly service; the only file of the plugin that imports zmq.
+
+Works without Krita and Qt: call `poll()` from a timer (10 to 20 ms while a job runs) and handle what it
+returns, or `wait()` where blocking is fine. Lost connections are made anew and unfinished jobs found
+again by their ids; nothing here blocks but `wait`.
+"""
+
+import time
+from pathlib import Path
+from typing import Callable, List, Optional, Set
+
+from .protocol import codec, messages
+from .protocol.endpoint import Endpoint
+from .protocol.errors import ProtocolError
+from .protocol.messages import Message
+
+try:
+    import zmq
+except ImportError as missing:  # a wheel for another Python says so only when imported
+    zmq = None
+    _ZMQ_MISSING = str(missing)
+
+CONNECTING, CONNECTED, LOST, CLOSED = "connecting", "connected", "lost", "closed"
+
+PING_EVERY = 2.0  # seconds between pings while poll() is called
+LOST_AFTER = 15.0  # seconds without an answer to one
+_LINGER_MS = 300  # for last words (Ack, Shutdown) when closing
+_POLL_AT_MOST = 64  # messages a call, so that a flood cannot hold up the caller's event loop
+
+
+class ConnectionProblem(Exception):
+    """No service could be talked to; the message is one sentence for the artist."""
+
+
+class Connection:
+    """One client's line to one service.
+
+    `state` is "connecting" (no answer yet), "connected", "lost" (no answer for LOST_AFTER seconds; still
+    trying) or "closed". `welcome` is the service's answer, None until it came. `problem` is the service's
+    last word about the connection itself (a `Failed` without a job), None if all is well.
+    """
+
+    def __init__(self, endpoint: Endpoint, client: str = "Painterly"):
+        if zmq is None:
+            raise ConnectionProblem(
+                "ZeroMQ for this Python is missing ({}): run install.py again.".format(_ZMQ_MISSING)
+            )
+        self.state = CONNECTING
+        self.welcome: Optional[messages.Welcome] = None
+        self.problem: Optional[messages.Failed] = None
+        self._endpoint = endpoint
+        self._client = client
+        self._unfinished: Set[str] = set()
+        self._token = 0
+        self._asked = self._heard = time.monotonic()
+        self._context = zmq.Context()
+        self._socket = None
+        self._connect()
+
+    @classmethod
+    def open(cls, path: Path, client: str = "Painterly") -> "Connection":
+        """A connection to the service whose connection file is `path`; raises ConnectionProblem."""
+        try:
+            endpoint = Endpoint.read(path)
+        except (OSError, ProtocolError) as error:
+            raise ConnectionProblem("The connection file cannot be read: {}".format(error)) from None
+        if not endpoint.alive:
+            raise ConnectionProblem("The service that wrote {} has ended: start it again.".format(path))
+        return cls(endpoint, client)
+
+    def submit(self, job: messages.Harmonize) -> None:
+        """Sends the job; its pixels are not copied and must not change until its Accepted or Failed came."""
+        self._unfinished.add(job.job)
+        self._send(job)
+
+    def cancel(self, job: str, keep_best: bool = False) -> None:
+        self._send(messages.Cancel(job, keep_best))
+
+    def acknowledge(self, job: str) -> None:
+        """Tells the service that this job's last word is in safe hands, so that it may forget it."""
+        self._unfinished.discard(job)
+        self._send(messages.Ack(job))
+
+    def resume(self, *jobs: str) -> None:
+        """Asks for jobs of an earlier connection; each answers with Accepted, its last word or Failed."""
+        self._unfinished.update(jobs)
+        self._send(messages.Resume(jobs))
+
+    def shut_down_service(self) -> None:
+        self._send(messages.Shutdown())
+
+    def poll(self, timeout: float = 0.0) -> List[Message]:
+        """What the service said since the last call; waits up to `timeout` seconds for a first message.
+
+        Pings, reconnects and repeated greetings are dealt with in here. Never raises for what a peer
+        sends: a reply that breaks the contract becomes `problem`.
+        """
+        if self.state == CLOSED:
+            return []
+        news: List[Message] = []
+        if self._socket.poll(int(timeout * 1000)):
+            for _ in range(_POLL_AT_MOST):
+                message = self._receive()
+                if message is None:
+                    break
+                if self._concerns_caller(message):
+                    news.append(message)
+        self._keep_alive()
+        return news
+
+    def wait(
+        self,
+        job: str,
+        on_message: Callable[[Message], None] = lambda message: None,
+        timeout: float = float("inf"),
+    ) -> Message:
+        """Blocks until the job's last word and returns it; every other message goes to `on_message`.
+
+        Raises ConnectionProblem if the service stays silent for LOST_AFTER seconds or has ended, or
+        if `timeout` seconds pass.
+        """
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            for message in self.poll(0.05):
+                if isinstance(message, messages.LAST_WORDS) and message.job == job:
+                    return message
+                on_message(message)
+            if self.state == LOST or not self._endpoint.alive:
+                raise ConnectionProblem(
+                    "The service does not answer: it has ended or does not take this key."
+                )
+        raise ConnectionProblem("The job did not end within {:g} seconds.".format(timeout))
+
+    def close(self) -> None:
+        """Ends the connection; the service keeps this client's jobs for a while."""
+        if self.state != CLOSED:
+            self.state = CLOSED
+            self._socket.close(linger=_LINGER_MS)
+            self._context.term()
+
+    def _connect(self) -> None:
+        if self._socket is not None:
+            self._socket.close(linger=0)
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.curve_serverkey = self._endpoint.server_public.encode("ascii")
+        self._socket.curve_publickey = self._endpoint.client_public.encode("ascii")
+        self._socket.curve_secretkey = self._endpoint.client_secret.encode("ascii")
+        self._socket.maxmsgsize = codec.REPLY_LIMITS.buffer
+        self._socket.connect(self._endpoint.address)
+        self._greet()
+
+    def _greet(self) -> None:
+        self._send(messages.Hello(self._client))
+        if self._unfinished:
+            self._send(messages.Resume(tuple(sorted(self._unfinished))))
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._socket.send_multipart(codec.encode(message), flags=zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            raise ConnectionProblem("The service takes no more messages: it has ended or hangs.") from None
+
+    def _receive(self) -> Optional[Message]:
+        """The next message, None if there is none; what breaks the contract becomes a `Failed`."""
+        try:
+            frames = self._socket.recv_multipart(flags=zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            return None
+        self._heard = time.monotonic()
+        try:
+            return codec.decode_reply([frame.buffer for frame in frames])
+        except ProtocolError as error:
+            kind = messages.VERSION if error.kind == "version" else messages.PROTOCOL
+            return messages.Failed("", kind, str(error))
+
+    def _concerns_caller(self, message: Message) -> bool:
+        """Deals with what is only about the connection; true if the caller should see `message`."""
+        if isinstance(message, messages.Ping):
+            self._send(messages.Pong(message.token))
+            return False
+        if isinstance(message, messages.Pong):
+            return False
+        if isinstance(message, messages.Welcome):
+            self.state, self.welcome, self.problem = CONNECTED, message, None
+        if isinstance(message, messages.Failed) and message.kind == messages.NOT_GREETED:
+            self._greet()
+            return False
+        if isinstance(message, messages.Failed) and not message.job:
+            self.problem = message
+        if isinstance(message, messages.LAST_WORDS):
+            self._unfinished.discard(message.job)
+        return True
+
+    def _keep_alive(self) -> None:
+        """Pings after a silence; a Ping unanswered for LOST_AFTER seconds means a new socket."""
+        now = time.monotonic()
+        if self._asked <= self._heard:
+            if now - self._heard > PING_EVERY:
+                self._token += 1
+                self._asked = now
+                self._send(messages.Ping(self._token))
+        elif now - self._asked > LOST_AFTER:
+            self.state = LOST
+            self._asked = self._heard = now
+            self._connect()
