@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Sets Painterly up in a private environment in the user's data folder, and mends it when run again.
+
+    python3 install.py            set up or repair
+    python3 install.py --demo     ... and harmonize the demo picture
+    python3 install.py --test     ... with the test tools, and run all tests
+    python3 install.py --where    print where everything is, as JSON
+
+Standard library only, Python 3.9 or newer, no root. Nothing outside the data folder is changed;
+PAINTERLY_HOME names another folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from installer.commands import Failure, clean_environment, explain_os_error, say
+from installer.environment import set_up
+from installer.places import Places, places
+
+CHECKOUT = Path(__file__).resolve().parent
+
+
+def run_demo(at: Places) -> int:
+    """Harmonizes the demo picture; the last line printed is the path of the sheet."""
+    command = [str(at.python), "-m", "backend.demo", "-o", str(at.data / "demo")]
+    return subprocess.run(command, check=False, cwd=at.home, env=clean_environment()).returncode
+
+
+def run_tests(at: Places, arguments: list[str]) -> int:
+    """Runs pytest in the environment on this checkout's sources; its exit code."""
+    command = [str(at.python), "-m", "pytest", *arguments]
+    return subprocess.run(command, check=False, cwd=CHECKOUT, env=clean_environment()).returncode
+
+
+def read_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="install.py", description=(__doc__ or "").splitlines()[0])
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--demo", action="store_true", help="set up, and harmonize the demo picture")
+    what.add_argument("--where", action="store_true", help="print the places as JSON and do nothing")
+    what.add_argument("--test", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT",
+                      help="set up with the test tools, and run the tests")  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: pytest's after --test, else 0, 1 for a failure told in one sentence, 130 interrupted."""
+    asked, at = read_arguments(arguments), places()
+    if asked.where:
+        print(at.as_json())
+        return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        set_up(at, CHECKOUT, ("test",) if asked.test is not None else ())
+        if asked.test is not None:
+            return run_tests(at, asked.test)
+        if asked.demo:
+            return run_demo(at)
+        say(f"Painterly is ready: {at.python.with_name('painterly')}")
+        return 0
+    except Failure as failure:
+        print(failure, file=sys.stderr)
+    except OSError as error:
+        print(explain_os_error(error, at), file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Interrupted: run install.py again and it goes on from here.", file=sys.stderr)
+        return 130
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

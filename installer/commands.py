@@ -1,0 +1,136 @@
+"""Runs commands: every detail goes to the log, the user reads plain words."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+
+from .places import Places
+
+# Pythons for which all compiled dependencies publish wheels.
+OLDEST, NEWEST = (3, 9), (3, 14)
+# Linux wheels of torch for x86_64 carry the CUDA libraries: gigabytes installed, and more while installing.
+CUDA_WHEELS = sys.platform == "linux" and platform.machine() == "x86_64"
+SIZE_GB, ROOM_GB = (6, 10) if CUDA_WHEELS else (1, 3)
+
+# What pip, venv and the operating system say, and what it means for the user; the first that fits counts.
+EXPLANATIONS = {
+    r"No space left on device|Errno 28\b|not enough space on the disk|Disk quota exceeded": (
+        "The disk is full: free about {room} GB where {home} is, or set PAINTERLY_HOME to a folder on a "
+        "larger disk, and run install.py again."
+    ),
+    r"CERTIFICATE_VERIFY_FAILED|certificate verify failed": (
+        "The package server's certificate was not accepted: check this computer's date and its proxy, and "
+        "run install.py again."
+    ),
+    r"NewConnectionError|NameResolutionError|name resolution|getaddrinfo failed|Network is unreachable"
+    r"|ConnectTimeoutError|ReadTimeoutError|Read timed out|ProxyError|Max retries exceeded"
+    r"|Connection (?:refused|broken|aborted|reset)": (
+        "The package server cannot be reached: check the network connection and run install.py again; what "
+        "was already downloaded is kept."
+    ),
+    r"Read-only file system|Permission denied|Access is denied|Errno (?:13|30)\b|File exists|Not a directory": (
+        "{home} cannot be written: make it a folder that you may write to, or set PAINTERLY_HOME to another "
+        "one, and run install.py again."
+    ),
+    r"ensurepip is not available|No module named ensurepip": (
+        "This Python cannot make environments: install its venv module (on Debian and Ubuntu 'sudo apt "
+        "install python3-venv') and run install.py again."
+    ),
+    r"No matching distribution found for (?P<what>\S+)": (
+        "There is no {what} for Python {python} on this computer: run install.py with another Python from "
+        "{oldest} to {newest}."
+    ),
+    r"MemoryError|Cannot allocate memory": (
+        "There was not enough memory: close other programs and run install.py again."
+    ),
+}
+
+
+class Failure(Exception):
+    """Setting up cannot go on; the message is one sentence: what happened and what to do."""
+
+
+def explain(said: list[str], code: int, doing: str, at: Places) -> str:
+    """One sentence for a command that ended with `code` after printing the lines `said`."""
+    text = "\n".join(said)
+    for pattern, sentence in EXPLANATIONS.items():
+        found = re.search(pattern, text)
+        if found:
+            return sentence.format(
+                room=ROOM_GB, home=at.home, python=dotted(sys.version_info[:2]),
+                oldest=dotted(OLDEST), newest=dotted(NEWEST), **found.groupdict(),
+            )  # fmt: skip
+    last = next((line.strip() for line in reversed(said) if line.strip()), f"exit code {code}")
+    return f"{doing} failed ({last}): run install.py again, and if it fails again report {at.logfile}."
+
+
+def explain_os_error(error: OSError, at: Places) -> str:
+    """One sentence for a file operation of the installer itself that failed."""
+    return explain([f"[Errno {error.errno}] {error}"], 1, "Setting up", at)
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment variables without those that would lead another Python astray."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+
+
+def pip_environment(at: Places) -> dict[str, str]:
+    """Like `clean_environment`; pip installs into the environment and nowhere else; its other settings stay."""
+    strays = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV")
+    kept = {name: value for name, value in clean_environment().items() if name not in strays}
+    scratch = str(at.scratch)
+    return {
+        **kept,
+        "LC_ALL": "C",  # `explain` reads the error texts: they must not be translated
+        "PYTHONUTF8": "1",
+        "PIP_CACHE_DIR": str(at.cache / "pip"),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch),  # the system's is often too small for torch
+    }
+
+
+def run_logged(at: Places, command: list[str], doing: str) -> None:
+    """Runs to the end, output to the log, large downloads told; raises Failure.
+
+    On POSIX the child inherits the installation's lock (see `only_one`): should this process be killed,
+    the lock is free only when the child has ended too.
+    """
+    said = []
+    with open(at.logfile, "a", encoding="utf-8") as log:
+        log.write(f"\n$ {' '.join(command)}\n")
+        log.flush()
+        with subprocess.Popen(
+            command, env=pip_environment(at), cwd=at.home, close_fds=os.name == "nt",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, encoding="utf-8", errors="replace",
+        ) as child:  # fmt: skip
+            try:
+                for line in child.stdout or ():
+                    log.write(line)
+                    said.append(line.rstrip())
+                    tell_download(line)
+            except BaseException:
+                child.terminate()
+                raise
+    if child.returncode:
+        raise Failure(explain(said, child.returncode, doing, at))
+
+
+def tell_download(line: str) -> None:
+    """One line for each of pip's downloads that takes a while."""
+    found = re.match(r"\s*Downloading (?:\S*/)?([A-Za-z0-9_.]+?)-\d\S* \((\d+)(?:\.\d+)? ([MG]B)\)", line)
+    if found and (found[3] == "GB" or int(found[2]) >= 50):
+        say(f"  downloading {found[1]}, {found[2]} {found[3]}")
