@@ -1,0 +1,1 @@
+"""The demo: a photographed astronaut pasted into a painting, harmonized, shown before and after."""

