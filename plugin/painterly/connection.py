@@ -12,6 +12,7 @@ from typing import Callable, List, Optional, Set
 from .protocol import codec, messages
 from .protocol.endpoint import Endpoint
 from .protocol.errors import ProtocolError
+from .protocol.exchange import Exchange
 from .protocol.messages import Message
 
 try:
@@ -43,13 +44,14 @@ class Connection:
     def __init__(self, endpoint: Endpoint, client: str = "Painterly"):
         if zmq is None:
             raise ConnectionProblem(
-                "ZeroMQ for this Python is missing ({}): run install.py again.".format(_ZMQ_MISSING)
+                f"ZeroMQ for this Python is missing ({_ZMQ_MISSING}): run install.py again."
             )
         self.state = CONNECTING
         self.welcome: Optional[messages.Welcome] = None
         self.problem: Optional[messages.Failed] = None
         self._endpoint = endpoint
         self._client = client
+        self._exchange = Exchange(endpoint.exchange) if endpoint.exchange else None
         self._unfinished: Set[str] = set()
         self._token = 0
         self._asked = self._heard = time.monotonic()
@@ -63,13 +65,13 @@ class Connection:
         try:
             endpoint = Endpoint.read(path)
         except (OSError, ProtocolError) as error:
-            raise ConnectionProblem("The connection file cannot be read: {}".format(error)) from None
+            raise ConnectionProblem(f"The connection file cannot be read: {error}") from None
         if not endpoint.alive:
-            raise ConnectionProblem("The service that wrote {} has ended: start it again.".format(path))
+            raise ConnectionProblem(f"The service that wrote {path} has ended: start it again.")
         return cls(endpoint, client)
 
     def submit(self, job: messages.Harmonize) -> None:
-        """Sends the job; its pixels are not copied and must not change until its Accepted or Failed came."""
+        """Sends the job; where its pixels are not copied, they must not change until its Accepted or Failed."""
         self._unfinished.add(job.job)
         self._send(job)
 
@@ -129,7 +131,7 @@ class Connection:
                 raise ConnectionProblem(
                     "The service does not answer: it has ended or does not take this key."
                 )
-        raise ConnectionProblem("The job did not end within {:g} seconds.".format(timeout))
+        raise ConnectionProblem(f"The job did not end within {timeout:g} seconds.")
 
     def close(self) -> None:
         """Ends the connection; the service keeps this client's jobs for a while."""
@@ -150,13 +152,14 @@ class Connection:
         self._greet()
 
     def _greet(self) -> None:
-        self._send(messages.Hello(self._client))
+        self._send(messages.Hello(self._client, shares=self._exchange is not None))
         if self._unfinished:
             self._send(messages.Resume(tuple(sorted(self._unfinished))))
 
     def _send(self, message: Message) -> None:
         try:
-            self._socket.send_multipart(codec.encode(message), flags=zmq.DONTWAIT, copy=False)
+            frames = codec.encode(message, self._exchange)
+            self._socket.send_multipart(frames, flags=zmq.DONTWAIT, copy=False)
         except zmq.Again:
             raise ConnectionProblem("The service takes no more messages: it has ended or hangs.") from None
 
@@ -168,7 +171,7 @@ class Connection:
             return None
         self._heard = time.monotonic()
         try:
-            return codec.decode_reply([frame.buffer for frame in frames])
+            return codec.decode_reply([frame.buffer for frame in frames], self._exchange)
         except ProtocolError as error:
             kind = messages.VERSION if error.kind == "version" else messages.PROTOCOL
             return messages.Failed("", kind, str(error))

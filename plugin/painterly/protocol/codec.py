@@ -2,18 +2,20 @@
 
     header = {"protocol": 1, "type": "Result", "buffers": [67108864], "body": {...}}
 
-In `body` a dataclass is an object with exactly its fields, a buffer the index of its frame (null if
-empty). The dataclasses' own type hints are the schema. Nothing is copied and nothing is allocated on
-a header's word: every declared size is compared with the frame that is already there.
+In `body` a dataclass is an object with exactly its fields, a buffer an index into "buffers" (null if
+empty). An entry of "buffers" is the size of the next frame, or {"file": name, "size": n} for one in the
+exchange folder. The dataclasses' own type hints are the schema. Nothing is copied and nothing is
+allocated on a header's word: every declared size is compared with what is already there.
 """
 
 import json
 import math
 import re
 from dataclasses import fields, is_dataclass
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Type, Union, get_type_hints
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Type, Union, get_type_hints
 
 from .errors import ProtocolError
+from .exchange import SHARE_FROM, Exchange
 from .messages import TO_CLIENT, TO_SERVICE, Message
 from .raster import Buffer, byte_size
 from .version import PROTOCOL
@@ -39,62 +41,74 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _BRACKET = re.compile(rb"[][{}]")
 
 
-def encode(message: Message) -> List[Buffer]:
-    """The frames of `message`; buffers are the message's own objects, not copies."""
+def encode(message: Message, exchange: Optional[Exchange] = None) -> List[Buffer]:
+    """The frames of `message`; buffers are the message's own objects, not copies.
+
+    With an `exchange` big buffers go there instead, as long as its disk has room.
+    """
     buffers: List[Buffer] = []
     body = _pack(message, buffers)
-    header = {
-        "protocol": PROTOCOL,
-        "type": type(message).__name__,
-        "buffers": [byte_size(buffer) for buffer in buffers],
-        "body": body,
-    }
+    table: List[Any] = []
+    frames: List[Buffer] = []
+    for buffer in buffers:
+        entry = _share(buffer, exchange)
+        table.append(entry)
+        if isinstance(entry, int):
+            frames.append(buffer)
+    header = {"protocol": PROTOCOL, "type": type(message).__name__, "buffers": table, "body": body}
     try:
         text = json.dumps(header, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        raise ProtocolError("The message cannot be written as JSON: {}.".format(error)) from None
-    return [text.encode("ascii")] + buffers
+        raise ProtocolError(f"The message cannot be written as JSON: {error}.") from None
+    return [text.encode("ascii"), *frames]
 
 
-def decode(frames: Sequence[Buffer], accept: Tuple[Type, ...], limits: Limits) -> Message:
-    """The message in `frames`, one of the types in `accept`; raises ProtocolError."""
+def decode(
+    frames: Sequence[Buffer], accept: Tuple[Type, ...], limits: Limits, exchange: Optional[Exchange] = None
+) -> Message:
+    """The message in `frames`, one of the types in `accept`; raises ProtocolError.
+
+    Without an `exchange` a message that names files is refused.
+    """
     if not frames:
         raise ProtocolError("The message is empty.")
     header = read_header(frames[0], limits)
     types = {kind.__name__: kind for kind in accept}
-    if not isinstance(header.get("type"), str) or header["type"] not in types:
-        raise ProtocolError(
-            "There is no message {!r} here.".format(str(header.get("type"))[:40]), "unknown-type"
-        )
-    buffers = frames[1:]
-    _check_buffers(header.get("buffers"), buffers, limits)
+    if not isinstance(header["type"], str) or header["type"] not in types:
+        raise ProtocolError("There is no message {!r} here.".format(str(header["type"])[:40]), "unknown-type")
+    buffers = _gather(header["buffers"], frames[1:], limits, exchange)
     unused = set(range(len(buffers)))
-    message = _unpack(types[header["type"]], header.get("body"), buffers, unused)
+    message = _unpack(types[header["type"]], header["body"], buffers, unused)
     if unused:
         raise ProtocolError("The message carries buffers that it does not speak of.")
     return message
 
 
-def decode_request(frames: Sequence[Buffer]) -> Message:
+def decode_request(frames: Sequence[Buffer], exchange: Optional[Exchange] = None) -> Message:
     """What a client said to the service."""
-    return decode(frames, TO_SERVICE, REQUEST_LIMITS)
+    return decode(frames, TO_SERVICE, REQUEST_LIMITS, exchange)
 
 
-def decode_reply(frames: Sequence[Buffer]) -> Message:
+def decode_reply(frames: Sequence[Buffer], exchange: Optional[Exchange] = None) -> Message:
     """What the service said to a client."""
-    return decode(frames, TO_CLIENT, REPLY_LIMITS)
+    return decode(frames, TO_CLIENT, REPLY_LIMITS, exchange)
+
+
+def shared_files(frame: Buffer) -> List[str]:
+    """Names of the exchange's files that a (valid) header speaks of."""
+    return [entry["file"] for entry in json.loads(bytes(frame))["buffers"] if isinstance(entry, dict)]
 
 
 def read_header(frame: Buffer, limits: Limits) -> Dict[str, Any]:
     """The header as a dictionary, its version and outer shape checked."""
     if byte_size(frame) > limits.header:
-        raise ProtocolError("The header is longer than {} bytes.".format(limits.header), "too-large")
+        raise ProtocolError(f"The header is longer than {limits.header} bytes.", "too-large")
     header = _parse_json(bytes(frame), limits.depth)
     if not isinstance(header, dict):
         raise ProtocolError("The header is not a JSON object.")
     if header.get("protocol") != PROTOCOL:
         raise ProtocolError(
-            "This end speaks protocol {}, the other {}: install the same version of Painterly on both.".format(
+            "This end speaks protocol {}, the other {}; install the same Painterly on both.".format(
                 PROTOCOL, str(header.get("protocol"))[:20]
             ),
             "version",
@@ -110,7 +124,7 @@ def _parse_json(text: bytes, depth: int) -> Any:
     for bracket in _BRACKET.findall(_STRING.sub(b"", text)):
         level += 1 if bracket in b"[{" else -1
         if level > depth:
-            raise ProtocolError("The header is nested deeper than {}.".format(depth), "too-large")
+            raise ProtocolError(f"The header is nested deeper than {depth}.", "too-large")
     try:
         return json.loads(
             text.decode("utf-8"),
@@ -143,15 +157,51 @@ def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     return result
 
 
-def _check_buffers(sizes: Any, buffers: Sequence[Buffer], limits: Limits) -> None:
-    if not isinstance(sizes, list) or not all(type(size) is int for size in sizes):
-        raise ProtocolError("The buffer table is not a list of sizes.")
-    if max(len(sizes), len(buffers)) > limits.buffers:
-        raise ProtocolError("A message has at most {} buffers.".format(limits.buffers), "too-large")
-    if any(size > limits.buffer for size in sizes):
-        raise ProtocolError("A buffer has at most {} bytes.".format(limits.buffer), "too-large")
-    if sizes != [byte_size(buffer) for buffer in buffers]:
-        raise ProtocolError("The buffers have not the sizes that the header declares.")
+def _share(buffer: Buffer, exchange: Optional[Exchange]) -> Any:
+    """The buffer's entry in the table: its size, or the file in the exchange that it was put into."""
+    size = byte_size(buffer)
+    if exchange is None or size < SHARE_FROM:
+        return size
+    try:
+        return {"file": exchange.put(buffer), "size": size}
+    except OSError:  # no room on the disk: the slow way works all the same
+        return size
+
+
+def _gather(
+    table: Any, frames: Sequence[Buffer], limits: Limits, exchange: Optional[Exchange]
+) -> List[Buffer]:
+    """The buffers that the table declares, each checked against its size; every frame is one of them."""
+    if not isinstance(table, list):
+        raise ProtocolError("The buffer table is not a list.")
+    if max(len(table), len(frames)) > limits.buffers:
+        raise ProtocolError(f"A message has at most {limits.buffers} buffers.", "too-large")
+    waiting = iter(frames)
+    buffers: List[Buffer] = []
+    for entry in table:
+        shared = isinstance(entry, dict)
+        name, size = _entry(entry)
+        if size > limits.buffer:
+            raise ProtocolError(f"A buffer has at most {limits.buffer} bytes.", "too-large")
+        if shared and exchange is None:
+            raise ProtocolError("Buffers come inside the message on this connection.")
+        buffer = exchange.open(name, size) if shared else next(waiting, b"")
+        if byte_size(buffer) != size:
+            raise ProtocolError("The buffers have not the sizes that the header declares.")
+        buffers.append(buffer)
+    if next(waiting, None) is not None:
+        raise ProtocolError("The message has more frames than the header declares.")
+    return buffers
+
+
+def _entry(entry: Any) -> Tuple[str, int]:
+    """File name ("" for a frame) and size of an entry in the buffer table."""
+    name, size = "", entry
+    if isinstance(entry, dict) and set(entry) == {"file", "size"}:
+        name, size = entry["file"], entry["size"]
+    if type(name) is not str or type(size) is not int or size <= 0:
+        raise ProtocolError("An entry of the buffer table is neither a size nor a file.")
+    return name, size
 
 
 def _pack(value: Any, buffers: List[Buffer]) -> Any:

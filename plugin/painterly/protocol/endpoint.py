@@ -20,7 +20,8 @@ class Endpoint:
     """All that a client needs: the address, the service's public key and a key pair that it allows.
 
     Keys are Z85 text of 40 characters. `pid` and `started` name the service's process on this machine
-    (0 and empty if it runs on another); `instance` is unique to each start.
+    (0 and empty if it runs on another); `instance` is unique to each start. `exchange` is the folder for
+    big buffers, empty where there is none.
     """
 
     address: str
@@ -30,6 +31,7 @@ class Endpoint:
     pid: int = 0
     started: str = ""
     instance: str = ""
+    exchange: str = ""
 
     @property
     def alive(self) -> bool:
@@ -45,9 +47,9 @@ class Endpoint:
         try:
             endpoint = cls(**known)
         except TypeError:
-            raise ProtocolError("{} is not a connection file of Painterly.".format(path)) from None
+            raise ProtocolError(f"{path} is not a connection file of Painterly.") from None
         if not all(isinstance(getattr(endpoint, name), kind) for name, kind in types.items()):
-            raise ProtocolError("{} is a damaged connection file.".format(path))
+            raise ProtocolError(f"{path} is a damaged connection file.")
         return endpoint
 
     def write(self, path: os.PathLike) -> None:
@@ -61,9 +63,9 @@ def read_json(path: os.PathLike) -> Dict[str, Any]:
     try:
         data = json.loads(text.decode("utf-8"))
     except ValueError:
-        raise ProtocolError("{} is not a JSON file.".format(path)) from None
+        raise ProtocolError(f"{path} is not a JSON file.") from None
     if not isinstance(data, dict):
-        raise ProtocolError("{} does not hold a JSON object.".format(path))
+        raise ProtocolError(f"{path} does not hold a JSON object.")
     return data
 
 

@@ -39,7 +39,7 @@ _JOB_ID = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
 def check_job(job: str) -> None:
     """Raises ProtocolError unless `job` may serve as a job's id (a uuid4 does)."""
     if not _JOB_ID.match(job):
-        raise ProtocolError("A job's id is 1 to 64 letters, digits, - or _, not {!r}.".format(job[:80]))
+        raise ProtocolError(f"A job's id is 1 to 64 letters, digits, - or _, not {job[:80]!r}.")
 
 
 def _check_counts(*values: int) -> None:
@@ -52,9 +52,13 @@ def _check_counts(*values: int) -> None:
 
 @dataclass(frozen=True)
 class Hello:
-    """First words on a connection; `client` names the program, e.g. "Krita 5.2.9". Answered by Welcome."""
+    """First words on a connection; `client` names the program, e.g. "Krita 5.2.9". Answered by Welcome.
+
+    `shares`: the client reads files in the service's exchange folder, so big buffers may go there.
+    """
 
     client: str
+    shares: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,7 +219,7 @@ class Progress:
         check_job(self.job)
         _check_counts(self.iteration, self.iterations)
         if not 0 <= self.fraction <= 1:
-            raise ProtocolError("A job's fraction is 0 to 1, not {!r}.".format(self.fraction))
+            raise ProtocolError(f"A job's fraction is 0 to 1, not {self.fraction!r}.")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def started(pid: int) -> str:
 
 def _started_linux(pid: int) -> str:
     try:
-        with open("/proc/{}/stat".format(pid), "rb") as file:
+        with open(f"/proc/{pid}/stat", "rb") as file:
             # The name in parentheses may itself hold spaces and parentheses.
             fields = file.read().rpartition(b")")[2].split()
         with open("/proc/sys/kernel/random/boot_id", "r", encoding="ascii") as file:

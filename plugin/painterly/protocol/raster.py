@@ -42,19 +42,14 @@ class Raster:
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS or self.depth not in DEPTHS:
-            raise ProtocolError("A raster cannot be {} {}.".format(self.layout, self.depth))
+            raise ProtocolError(f"A raster cannot be {self.layout} {self.depth}.")
         if not (0 < self.width <= MAX_SIDE and 0 < self.height <= MAX_SIDE):
             raise ProtocolError(
-                "A raster is 1 to {} pixels wide and high, not {} x {}.".format(
-                    MAX_SIDE, self.width, self.height
-                )
+                f"A raster is 1 to {MAX_SIDE} pixels wide and high, not {self.width} x {self.height}."
             )
         if byte_size(self.data) != self.expected_bytes:
             raise ProtocolError(
-                "A {} x {} {} {} raster holds {} bytes, not {}.".format(
-                    self.width, self.height, self.layout, self.depth,
-                    self.expected_bytes, byte_size(self.data),
-                )
+                f"A {self.width} x {self.height} {self.layout} {self.depth} raster holds {self.expected_bytes} bytes, not {byte_size(self.data)}."
             )  # fmt: skip
 
     @property
@@ -72,7 +67,7 @@ class Placed:
 
     def __post_init__(self) -> None:
         if max(abs(self.x), abs(self.y)) > MAX_OFFSET:
-            raise ProtocolError("An offset of ({}, {}) is too far away.".format(self.x, self.y))
+            raise ProtocolError(f"An offset of ({self.x}, {self.y}) is too far away.")
 
     @property
     def box(self) -> Box:
@@ -84,7 +79,7 @@ def byte_size(data: Buffer) -> int:
     try:
         view = memoryview(data)
     except TypeError:
-        raise ProtocolError("Pixels are bytes, not {}.".format(type(data).__name__)) from None
+        raise ProtocolError(f"Pixels are bytes, not {type(data).__name__}.") from None
     if not view.c_contiguous:
         raise ProtocolError("Pixels are one contiguous piece of memory.")
     return view.nbytes
