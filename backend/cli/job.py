@@ -1,0 +1,133 @@
+"""One composite from files to file: check, read, harmonize, write. What `harmonize` and `batch` share."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+
+from backend.cli.inputs import Scene, Sources, load
+from backend.cli.runner import Runner
+from backend.cli.stages import StageFolder
+from backend.harmonize.errors import Cancelled
+from backend.picture_output import OutputError, carrier, check_writable, format_of, painted, write_picture
+from plugin.painterly.protocol.parameters import Value
+
+if TYPE_CHECKING:
+    from backend.harmonize.composite import Composite
+    from backend.harmonize.pipeline import Outcome
+    from backend.harmonize.step import OnStep, Step
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one composite is made from, how, and where the result goes. `settings` are complete."""
+
+    sources: Sources
+    output: Path
+    settings: Mapping[str, Value]
+    stages: Path | None = None
+
+
+@dataclass
+class Report:
+    """What came of a job; `as_json` is what --json prints."""
+
+    job: Job
+    output: Path
+    engine: Mapping[str, Any]
+    seconds: float
+    cancelled: bool = False
+    notes: list[str] = field(default_factory=list)
+    stages: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The engine's own report, every parameter, the files, and seconds from first to last."""
+        files = {role: str(path) for role, path in self.job.sources.files().items()}
+        return {
+            **self.engine,
+            "seconds_in_all": round(self.seconds, 3),
+            "parameters": dict(self.job.settings),
+            "offset": list(self.job.sources.offset),
+            "files": {**files, "output": str(self.output), "stages": dict(self.stages)},
+            "cancelled": self.cancelled,
+            "notes": self.notes,
+        }
+
+
+def run_job(job: Job, get_runner: Callable[[], Runner], on_step: OnStep) -> Report:
+    """Does the job and writes its output.
+
+    If `on_step` raises Cancelled, the best so far goes to `partial_name(job.output)` and the report says
+    `cancelled`; Cancelled is raised on when there was nothing yet. Raises the other HarmonizeErrors.
+    """
+    started = time.monotonic()
+    check_output(job)
+    scene = load(job.sources, int(job.settings["resolution"]))
+    stages = None if job.stages is None else StageFolder(job.stages)
+    if stages:
+        for name in ("original", "naive", "mask"):
+            stages.save("painting" if name == "original" else name, getattr(scene, name))
+    cancelled, output = False, job.output
+    try:
+        outcome = get_runner().harmonize(_composite(scene), job.settings, together(on_step, stages))
+    except Cancelled as stopped:
+        if stopped.best is None:
+            raise
+        cancelled, output, outcome = True, partial_name(job.output), stopped.best
+    if stages:
+        stages.finish()
+        stages.save("alpha", _channels_last(outcome.alpha))
+    notes = _write(scene, outcome, output)
+    seconds = time.monotonic() - started
+    return Report(job, output, outcome.report, seconds, cancelled, notes, stages.files if stages else {})
+
+
+def check_output(job: Job) -> None:
+    """Raises OutputError before any work if the output cannot be written or would replace an input."""
+    format_of(job.output)
+    for role, path in job.sources.files().items():
+        if job.output.exists() and path.exists() and os.path.samefile(job.output, path):
+            raise OutputError(f"The output {job.output} would replace the {role}; give it another name.")
+    painting = job.sources.painting
+    check_writable(job.output, room=painting.stat().st_size if painting.is_file() else 1)
+
+
+def partial_name(output: Path) -> Path:
+    """Where an unfinished result goes: next to the output, ".partial" before the suffix."""
+    return output.with_name(f"{output.stem}.partial{output.suffix}")
+
+
+def _composite(scene: Scene) -> Composite:
+    import torch  # takes seconds to import: not before the inputs were checked
+
+    from backend.harmonize.composite import Composite
+
+    arrays = (scene.original, scene.naive, scene.mask)
+    return Composite(*(torch.from_numpy(array).permute(2, 0, 1).contiguous() for array in arrays))
+
+
+def _write(scene: Scene, outcome: Outcome, output: Path) -> list[str]:
+    """Lays the outcome over the painting and writes it; the notes on what the format changed."""
+    image, notes = carrier(scene.painting.image, format_of(output))
+    colours, alpha = _channels_last(outcome.image), _channels_last(outcome.alpha)[..., 0]
+    write_picture(painted(image, scene.window, colours, alpha), output)
+    return notes
+
+
+def _channels_last(tensor: Any) -> Any:
+    """(c, h, w) tensor to (h, w, c) array, sharing memory."""
+    return tensor.permute(1, 2, 0).numpy()
+
+
+def together(*callbacks: OnStep | None) -> OnStep:
+    """One `on_step` that calls each of the given ones in turn."""
+    present: Sequence[OnStep] = [callback for callback in callbacks if callback is not None]
+
+    def on_step(step: Step) -> None:
+        for callback in present:
+            callback(step)
+
+    return on_step

@@ -1,0 +1,196 @@
+"""Picture files out: the painting's own samples with the object painted in, written whole or not at all.
+
+Only pixels under the feathered mask are touched; all others keep the painting's samples. PNG, TIFF and
+WebP are written losslessly, so there they stay exact to the bit; JPEG is written at its best quality.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+import numpy as np
+import pyvips
+
+from backend import picture_color
+from backend.harmonize.errors import HarmonizeError
+from backend.pictures import crop
+from plugin.painterly.protocol.geometry import Box
+
+
+class OutputError(HarmonizeError):
+    """The result cannot be written where it was asked for."""
+
+    kind = "output"
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a kind of file can hold, and how it is written."""
+
+    saver: str
+    options: Mapping[str, Any]
+    depths: tuple[str, ...] = ("uchar",)
+    cmyk: bool = False
+    alpha: bool = True
+    lossless: bool = True
+
+
+_TIFF = Format(
+    "tiffsave",
+    {"compression": "deflate", "predictor": "horizontal"},
+    depths=("uchar", "ushort", "float", "double"),
+    cmyk=True,
+)
+_JPEG = Format(
+    "jpegsave",
+    {"Q": 100, "subsample_mode": "off", "optimize_coding": True},
+    cmyk=True,
+    alpha=False,
+    lossless=False,
+)
+FORMATS = {
+    ".png": Format("pngsave", {"compression": 6, "palette": False}, depths=("uchar", "ushort")),
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".webp": Format("webpsave", {"lossless": True, "exact": True}),
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+}
+# Loaders leave the file's packing here and savers would take it up again: one bit a sample for a mask.
+PACKING = ("bits-per-sample", "palette", "palette-bit-depth")
+
+
+def format_of(path: Path) -> Format:
+    """The format that the name's ending asks for; raises OutputError for an unknown one."""
+    if path.suffix.lower() not in FORMATS:
+        raise OutputError(f"The output {path} must end in one of {', '.join(FORMATS)}.")
+    return FORMATS[path.suffix.lower()]
+
+
+def check_writable(path: Path, room: int = 1) -> None:
+    """Raises OutputError if `path` cannot be made, or its disk has less than `room` bytes left; leaves nothing."""
+    if path.is_dir():
+        raise OutputError(f"The output {path} is a folder; give a file name.")
+    with _written(path) as temporary:
+        temporary.write_bytes(bytes(1 << 16))
+        free = shutil.disk_usage(path.parent).free
+        if free < room:
+            raise OutputError(
+                f"The disk of {path} has {free / 1e6:.1f} MB left but the painting itself takes "
+                f"{room / 1e6:.1f} MB; free some space or choose another place."
+            )
+
+
+def carrier(image: pyvips.Image, kind: Format) -> tuple[pyvips.Image, list[str]]:
+    """The painting in samples that `kind` can hold, lazily, and a note on each thing that had to change."""
+    notes = []
+    if image.interpretation == "cmyk" and not kind.cmyk:
+        image = picture_color.convert_to_srgb(image)
+        notes.append("The format holds no CMYK, so the whole picture was converted to sRGB.")
+    if image.format not in kind.depths:
+        image = picture_color.with_depth(image, kind.depths[-1])
+        bits = 16 if kind.depths[-1] == "ushort" else 8
+        notes.append(f"The format holds {bits} bits a channel, so the whole picture was rounded to them.")
+    if image.bands > picture_color.colour_bands(image) and not kind.alpha:
+        image = image.flatten(background=picture_color.full_scale(image)).cast(image.format)
+        notes.append("The format holds no transparency, so the picture was put on white.")
+    if not kind.lossless:
+        notes.append(
+            "JPEG is lossy, so pixels outside the object are only nearly the painting's; "
+            "PNG, TIFF and WebP keep them exactly."
+        )
+    return image, notes
+
+
+def painted(image: pyvips.Image, window: Box, colours: np.ndarray, alpha: np.ndarray) -> pyvips.Image:
+    """`image` with sRGB `colours` (h, w, 3) laid over `window` by `alpha` (h, w), both float 0..1.
+
+    Blends in the image's own samples, so where alpha is 0 they are untouched.
+    """
+    rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
+    if rows.size == 0:
+        return image
+    top, left = int(rows[0]), int(columns[0])
+    part = np.s_[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1]
+    weight = alpha[part][..., None]
+    box = Box(left, top, left + weight.shape[1], top + weight.shape[0]).shifted(window.left, window.top)
+    under = crop(image, box)
+    samples = under.numpy().reshape(box.height, box.width, -1)
+    bands, scale = picture_color.colour_bands(image), picture_color.full_scale(image)
+    over = np.concatenate(
+        [
+            picture_color.from_srgb(colours[part], under),
+            np.ones((*weight.shape[:2], samples.shape[2] - bands)),
+        ],
+        axis=2,
+    )
+    mixed = samples * (1.0 - weight) + over * scale * weight
+    if scale > 1:
+        mixed = np.clip(np.rint(mixed), 0, scale)
+    patch = np.where(weight > 0, mixed, samples).astype(samples.dtype)
+    return image.insert(
+        pyvips.Image.new_from_array(patch, interpretation=image.interpretation), box.left, box.top
+    )
+
+
+def write_picture(image: pyvips.Image, path: Path) -> None:
+    """Writes the file by its ending, completely or not at all; raises OutputError."""
+    kind = format_of(path)
+    options = dict(kind.options)
+    if kind.saver == "pngsave":
+        options["bitdepth"] = 16 if image.format == "ushort" else 8
+    if kind.saver == "tiffsave" and image.format in ("float", "double"):
+        options["predictor"] = "float"
+    image = image.copy()
+    for name in PACKING:
+        if image.get_typeof(name):
+            image.remove(name)
+    with _written(path) as temporary:
+        getattr(image, kind.saver)(str(temporary), **options)
+        _flush_to_disk(temporary)
+        os.replace(temporary, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a UTF-8 text file, completely or not at all; raises OutputError."""
+    with _written(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+
+
+def make_folder(path: Path) -> None:
+    """Makes the folder and its parents; raises OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {path} cannot be made: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """A new, empty file beside `path` to fill and rename; gone afterwards whatever happens."""
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.open("xb").close()
+        yield temporary
+    except OSError as error:
+        raise OutputError(f"The output {path} cannot be written: {error.strerror or error}.") from error
+    except pyvips.Error as error:
+        raise OutputError(
+            f"The output {path} could not be written to its end; check that its disk is not full."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _flush_to_disk(path: Path) -> None:
+    """A disk may report that it is full only now."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
