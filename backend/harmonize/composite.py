@@ -1,0 +1,137 @@
+"""The pictures of one job: painting, naive composite and masks, at the working scale and below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import InvalidInput
+from .ops.masks import grow, loose_mask
+
+# Regions start and end on whole cells of relu5_1, the coarsest layer, so that a crop's features lie on
+# the same grid as the painting's.
+CELL = 16
+SMALLEST_SIDE = 32
+MASK_LEVEL = 1 / 255  # a mask value below this is none
+
+
+@dataclass(frozen=True)
+class Composite:
+    """One object in (a window of) one painting; float32, sRGB-encoded, 0..1, all of one size.
+
+    `painting` and `naive` are (3, H, W), `mask` (1, H, W) is the tight mask of the object.
+    Raises InvalidInput if they do not fit together or leave nothing to do.
+    """
+
+    painting: Tensor
+    naive: Tensor
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        size = tuple(self.painting.shape[-2:])
+        for name, tensor, channels in (
+            ("painting", self.painting, 3),
+            ("pasted picture", self.naive, 3),
+            ("mask", self.mask, 1),
+        ):
+            if tuple(tensor.shape) != (channels, *size):
+                raise InvalidInput(
+                    f"The {name} is {tuple(tensor.shape)} where {(channels, *size)} was expected; "
+                    "painting, pasted picture and mask must be of one size."
+                )
+            if not torch.isfinite(tensor).all():
+                raise InvalidInput(f"The {name} has values that are not numbers; repair or re-export it.")
+        if min(size) < SMALLEST_SIDE:
+            raise InvalidInput(
+                f"The painting is {size[1]} x {size[0]} pixels; at least {SMALLEST_SIDE} on each side are needed."
+            )
+        covered = self.mask > MASK_LEVEL
+        if not covered.any():
+            raise InvalidInput("The mask is empty; mark the pasted object.")
+        if (self.mask > 1 - MASK_LEVEL).all():
+            raise InvalidInput("The mask covers everything; mark only the pasted object.")
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of whole cells in a picture: rows top..bottom, columns left..right, exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def of(self, image: Tensor) -> Tensor:
+        """The part of (C, H, W) inside."""
+        return image[:, self.top : self.bottom, self.left : self.right]
+
+    def paste(self, image: Tensor, part: Tensor) -> Tensor:
+        """A copy of `image` with `part` in this place."""
+        whole = image.clone()
+        whole[:, self.top : self.bottom, self.left : self.right] = part
+        return whole
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A composite at one scale, ready for the passes; pictures float32 0..255, masks 0..1.
+
+    `loose` is where pixels may change, `region` the loose mask's bounds with the surroundings that
+    the network sees: outside it nothing has a gradient, so only it is optimized.
+    """
+
+    painting: Tensor
+    naive: Tensor
+    tight: Tensor
+    loose: Tensor
+    region: Region
+
+    @classmethod
+    def at(cls, composite: Composite, size: tuple[int, int], margin: int, full_frame: bool, mask_scale: float) -> Scene:
+        """The composite resized to `size` (H, W); `margin` in its pixels around the loose mask.
+
+        `mask_scale` is this scene's scale relative to the 700 px that the loose mask's blur is meant for.
+        """
+        tight = resize(composite.mask, size).clamp(0, 1)
+        loose = loose_mask(tight, mask_scale)
+        return cls(
+            painting=resize(composite.painting, size).clamp(0, 1) * 255,
+            naive=resize(composite.naive, size).clamp(0, 1) * 255,
+            tight=tight,
+            loose=loose,
+            region=_whole(size) if full_frame else _around(loose, margin),
+        )
+
+
+def grown(composite: Composite, by: int) -> Composite:
+    """The composite with its tight mask grown by `by` pixels."""
+    return Composite(composite.painting, composite.naive, grow(composite.mask, by)) if by else composite
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """(C, H, W) resampled to `size`: antialiased bicubic when shrinking, bicubic when enlarging."""
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    return F.interpolate(image[None], size=size, mode="bicubic", antialias=True, align_corners=False)[0]
+
+
+def _whole(size: tuple[int, int]) -> Region:
+    return Region(0, 0, *size)
+
+
+def _around(mask: Tensor, margin: int) -> Region:
+    rows = mask[0].amax(dim=1).nonzero()[:, 0]
+    columns = mask[0].amax(dim=0).nonzero()[:, 0]
+    height, width = mask.shape[1:]
+    top, bottom = _cells(rows, margin, height)
+    left, right = _cells(columns, margin, width)
+    return Region(top, left, bottom, right)
+
+
+def _cells(found: Tensor, margin: int, limit: int) -> tuple[int, int]:
+    first = max(0, (int(found.min()) - margin) // CELL * CELL)
+    last = min(limit, -(-(int(found.max()) + 1 + margin) // CELL) * CELL)
+    return first, last

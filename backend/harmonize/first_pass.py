@@ -1,0 +1,78 @@
+"""Pass 1, coarse harmonization (Luan et al. 2018, section 3.1): each layer matched on its own.
+
+One scale, robust rather than fine: its picture only serves pass 2's matching.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from .composite import Scene
+from .networks import Network
+from .ops.gram import gram, gram_gradient
+from .ops.masks import down_the_network
+from .ops.matching import nearest_neighbours
+from .ops.taps import Term, tap
+from .ops.variation import total_variation_gradient
+from .optimize import OnIteration, Plan, optimize
+
+STYLE_LAYERS = ("relu3_1", "relu4_1", "relu5_1")
+CONTENT_LAYER = "relu4_1"
+CONTENT_WEIGHT = 5.0
+STYLE_WEIGHT = 100.0
+VARIATION_WEIGHT = 1e-3
+# Positions whose mask has faded below this are not matched: they have next to no weight in a Gram matrix.
+MATCHED_ABOVE = 0.05
+
+
+def first_pass(
+    scene: Scene, network: Network, source: dict[str, Tensor], plan: Plan, on_iteration: OnIteration
+) -> Tensor:
+    """The naive picture with the painting's coarse style: the scene's region, (3, h, w) 0..255.
+
+    `source` holds the painting's features (1, C, H, W) at STYLE_LAYERS.
+    """
+    naive, mask = scene.region.of(scene.naive), scene.region.of(scene.loose)
+    masks = down_the_network(mask, network.structure, STYLE_LAYERS)
+    with torch.no_grad():
+        features = network.features(naive[None], STYLE_LAYERS)
+    terms: dict[str, list[tuple[float, Term]]] = {}
+    for layer in STYLE_LAYERS:
+        where = masks[layer][0] > MATCHED_ABOVE
+        field = nearest_neighbours(features[layer][0], source[layer][0], where)
+        matched = source[layer][0][:, field[0][where], field[1][where]]
+        weight = masks[layer][0][where]
+        target = gram(matched, weight)
+        terms[layer] = [(STYLE_WEIGHT, partial(_gram_term, weight=masks[layer].flatten(), target=target))]
+    content = partial(_content_term, target=features[CONTENT_LAYER][0], weight=masks[CONTENT_LAYER])
+    terms[CONTENT_LAYER].append((CONTENT_WEIGHT, content))
+
+    def direction(image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        record: list[Tensor] = []
+        leaf = image.detach().requires_grad_()
+        with torch.enable_grad():
+            found = network.features(
+                leaf[None], STYLE_LAYERS, lambda name, x: tap(x, terms[name], normalize=False, record=record)
+            )
+            deepest = found[STYLE_LAYERS[-1]]
+            deepest.backward(torch.zeros_like(deepest))
+        variation, loss = total_variation_gradient(image)
+        losses = {"gradient terms": torch.stack(record).sum(), "variation": loss}
+        return (leaf.grad + VARIATION_WEIGHT * variation) * mask, losses
+
+    return optimize(naive, mask, direction, plan, on_iteration)
+
+
+def _gram_term(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    gradient, loss = gram_gradient(features.flatten(1), weight, target)
+    return gradient.view_as(features), loss
+
+
+def _content_term(features: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean squared difference to the target where the mask is."""
+    difference = (features.float() - target.float()) * weight
+    count = features.shape[0] * weight.sum().clamp_min(1e-6)
+    return 2 * difference * weight / count, (difference**2).sum() / count

@@ -1,0 +1,110 @@
+"""Nearest-neighbour fields: made consistent, carried to finer layers, turned into sets and pictures.
+
+A field is (2, h, w) int64: for each position the row and column of its match in a source map, -1
+where there is none.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def neighbour_proposals(field: Tensor, radius: int, limits: tuple[int, int]) -> Tensor:
+    """What the (2 radius + 1)^2 neighbours of each position propose: (K, 2, h, w), -1 where invalid.
+
+    A neighbour at offset d whose match is m proposes m - d: where the match would be if the source
+    continued as it does around the neighbour. Proposals outside `limits` (H, W) are invalid.
+    """
+    _, height, width = field.shape
+    padded = F.pad(field[None].float(), (radius,) * 4, value=-1.0)[0].long()
+    proposals = []
+    for dy in range(-radius, radius + 1):
+        for dx in range(-radius, radius + 1):
+            match = padded[:, radius + dy : radius + dy + height, radius + dx : radius + dx + width]
+            shifted = match - match.new_tensor((dy, dx)).view(2, 1, 1)
+            bound = shifted.new_tensor(limits).view(2, 1, 1)
+            valid = (match[0] >= 0) & (shifted >= 0).all(dim=0) & (shifted < bound).all(dim=0)
+            proposals.append(torch.where(valid, shifted, -1))
+    return torch.stack(proposals)
+
+
+def spatially_consistent(field: Tensor, guide: Tensor, radius: int = 2) -> Tensor:
+    """Replace each match by its 5x5 neighbourhood's consensus: the proposal whose `guide` colour is
+    closest on average to those of all proposals, so that outliers are rejected.
+
+    `guide` is (3, H, W), the painting resized to the source map. Returns a field like `field`.
+
+    Luan et al. 2018, section 3.2, algorithm 3.
+    """
+    _, source_height, source_width = guide.shape
+    proposals = neighbour_proposals(field, radius, (source_height, source_width))
+    valid = proposals[:, 0] >= 0  # (K, h, w)
+    flat = (proposals[:, 0] * source_width + proposals[:, 1]).clamp_min(0)
+    colours = guide.flatten(1)[:, flat]  # (3, K, h, w)
+    cost = torch.full(valid.shape, torch.inf, device=guide.device)
+    for k in range(len(proposals)):
+        squared = ((colours[:, k : k + 1] - colours) ** 2).sum(dim=0)  # (K, h, w)
+        mean = (squared * valid).sum(dim=0) / valid.sum(dim=0).clamp_min(1)
+        cost[k] = torch.where(valid[k], mean, torch.inf)
+    # Ties keep the position's own match, which stands in the middle of the list.
+    centre = len(proposals) // 2
+    cost[centre] = cost[centre] - 1e-9
+    chosen = cost.argmin(dim=0)[None, None].expand(1, 2, -1, -1)
+    consensus = proposals.gather(0, chosen)[0]
+    return torch.where(field[:1] >= 0, consensus, field)
+
+
+def upsampled(field: Tensor, size: tuple[int, int], limits: tuple[int, int], factor: int) -> Tensor:
+    """The same mapping on maps `factor` times finer: a fine position keeps its place within the cell.
+
+    `size` (h, w) and `limits` (H, W) are the fine query and source maps' sizes, which pooling may have
+    rounded; positions beyond the coarse map take its last cell.
+    """
+    device = field.device
+    y = torch.arange(size[0], device=device)
+    x = torch.arange(size[1], device=device)
+    cell_y = (y // factor).clamp_max(field.shape[1] - 1)
+    cell_x = (x // factor).clamp_max(field.shape[2] - 1)
+    coarse = field[:, cell_y][:, :, cell_x]
+    inside = torch.stack(
+        ((y - cell_y * factor)[:, None].expand(size), (x - cell_x * factor)[None].expand(size))
+    )
+    fine = coarse * factor + inside
+    bound = fine.new_tensor(limits).view(2, 1, 1) - 1
+    return torch.where(coarse[:1] >= 0, torch.minimum(fine, bound), -1)
+
+
+def matched_set(field: Tensor, shape: tuple[int, int], grow: int = 1) -> Tensor:
+    """Which positions of the source (H, W) are matched at all, grown by `grow`: bool (H, W).
+
+    Each counts once however often it was chosen, which removes the repetition that plain nearest
+    neighbours give (Luan et al. 2018, section 3.2).
+    """
+    chosen = field[:, field[0] >= 0]
+    found = torch.zeros(shape, device=field.device)
+    found[chosen[0], chosen[1]] = 1
+    if grow:
+        found = F.max_pool2d(found[None, None], 2 * grow + 1, stride=1, padding=grow)[0, 0]
+    return found > 0
+
+
+def vote(field: Tensor, source: Tensor, patch: int) -> tuple[Tensor, Tensor]:
+    """The picture that overlapping source patches give: each position's patch is laid around it and
+    all that cover a pixel are averaged.
+
+    `source` (C, H, W) float on the field's source grid. Returns the mean (C, h, w), and the number of
+    patches over each pixel (1, h, w); the mean is 0 where that is 0.
+    """
+    _, height, width = field.shape
+    radius = patch // 2
+    total = source.new_zeros(source.shape[0], height, width)
+    count = source.new_zeros(1, height, width)
+    proposals = neighbour_proposals(field, radius, source.shape[1:])
+    for proposal in proposals:  # the neighbour at offset d says what lies here: its match minus d
+        valid = (proposal[0] >= 0).to(source.dtype)
+        flat = (proposal[0] * source.shape[2] + proposal[1]).clamp_min(0)
+        total += source.flatten(1)[:, flat.flatten()].view_as(total) * valid
+        count += valid
+    return total / count.clamp_min(1), count

@@ -1,0 +1,27 @@
+"""Gram matrices: which features occur together, wherever that is (Gatys et al. 2015)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def gram(features: Tensor, weight: Tensor) -> Tensor:
+    """Weighted Gram matrix of (C, N) features, position weights (N,) >= 0: (C, C) float32.
+
+    Divided by C sum(weight), so that layers and regions of different size are comparable.
+    """
+    x = features.float() * weight.sqrt()
+    return (x @ x.T) / (len(x) * weight.sum().clamp_min(1e-6))
+
+
+def gram_gradient(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient of mean((gram(features) - target)^2) with respect to `features` (C, N), and that loss.
+
+    d/dF = 4 (G - T) F diag(w) / (C^3 sum(w)), since G is symmetric.
+    """
+    channels = len(features)
+    x = features.float()
+    difference = gram(x, weight) - target
+    pull = difference * (4 / (channels**3 * weight.sum().clamp_min(1e-6)))
+    return (pull @ x) * weight, (difference**2).mean()

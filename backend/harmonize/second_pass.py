@@ -1,0 +1,112 @@
+"""Pass 2, high-quality refinement (Luan et al. 2018, section 3.2): one mapping, consistent across
+space and scales, its statistics taken over the set of matched positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from .composite import Scene, resize
+from .networks import Network
+from .ops.field import matched_set, spatially_consistent, upsampled
+from .ops.gram import gram, gram_gradient
+from .ops.histogram import quantiles, remap
+from .ops.masks import down_the_network
+from .ops.matching import nearest_neighbours
+from .ops.taps import Term, tap, unit
+from .ops.variation import total_variation_gradient
+from .optimize import OnIteration, Plan, optimize
+from .style_level import Weights
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+REFERENCE = "relu4_1"
+HISTOGRAM_LAYERS = ("relu1_1", "relu4_1")
+FACTOR = {"relu1_1": 8, "relu2_1": 4, "relu3_1": 2, "relu4_1": 1}  # cells of each layer in one of the reference
+MATCHED_ABOVE = 0.05
+
+
+def match(guide: Tensor, scene: Scene, network: Network, source: dict[str, Tensor]) -> Tensor:
+    """The consistent field at the reference layer from `guide` (the region, (3, h, w) 0..255, pass 1's
+    result) to the scene's painting: (2, h/8, w/8)."""
+    masks = down_the_network(scene.region.of(scene.loose), network.structure, (REFERENCE,))
+    where = masks[REFERENCE][0] > MATCHED_ABOVE
+    with torch.no_grad():
+        query = network.features(guide[None], (REFERENCE,))[REFERENCE][0]
+    reference = source[REFERENCE][0]
+    field = nearest_neighbours(_normalized(query), _normalized(reference), where)
+    return spatially_consistent(field, resize(scene.painting, reference.shape[1:]))
+
+
+def second_pass(
+    start: Tensor,
+    field: Tensor,
+    scene: Scene,
+    network: Network,
+    source: dict[str, Tensor],
+    weights: Weights,
+    plan: Plan,
+    on_iteration: OnIteration,
+) -> Tensor:
+    """The object painted with the statistics of its matches: the scene's region, (3, h, w) 0..255.
+
+    `field` is `match`'s; `source` holds the painting's features (1, C, H, W) at STYLE_LAYERS.
+    """
+    naive, mask = scene.region.of(scene.naive), scene.region.of(scene.loose)
+    masks = down_the_network(mask, network.structure, STYLE_LAYERS)
+    with torch.no_grad():
+        content = network.features(naive[None], (REFERENCE,))[REFERENCE][0]
+    terms = {layer: _terms(layer, field, source[layer][0], masks[layer], weights) for layer in STYLE_LAYERS}
+    terms[REFERENCE].append((weights.content, partial(_content_term, target=content, weight=masks[REFERENCE])))
+
+    def direction(image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        record: list[Tensor] = []
+        leaf = image.detach().requires_grad_()
+        with torch.enable_grad():
+            found = network.features(
+                leaf[None], STYLE_LAYERS, lambda name, x: tap(x, terms[name], normalize=True, record=record)
+            )
+            found[REFERENCE].backward(torch.zeros_like(found[REFERENCE]))
+        variation, loss = total_variation_gradient(image)
+        losses = {"terms": torch.stack(record).sum(), "variation": loss}
+        return (leaf.grad + weights.variation * unit(variation * mask)) * mask, losses
+
+    return optimize(start, mask, direction, plan, on_iteration)
+
+
+def _terms(
+    layer: str, field: Tensor, source: Tensor, mask: Tensor, weights: Weights
+) -> list[tuple[float, Term]]:
+    fine = upsampled(field, tuple(mask.shape[1:]), tuple(source.shape[1:]), FACTOR[layer])
+    chosen = source[:, matched_set(fine, tuple(source.shape[1:]))]  # (C, M), each position once
+    weight = mask.flatten()
+    target = gram(chosen, torch.ones(chosen.shape[1], device=chosen.device))
+    terms = [(weights.style, partial(_gram_term, weight=weight, target=target))]
+    if layer in HISTOGRAM_LAYERS and weights.histogram > 0:
+        terms.append((weights.histogram, partial(_histogram_term, weight=weight, target=quantiles(chosen))))
+    return terms
+
+
+def _gram_term(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    gradient, loss = gram_gradient(features.flatten(1), weight, target)
+    return gradient.view_as(features), loss
+
+
+def _histogram_term(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    x = features.flatten(1).float()
+    difference = (x - remap(x, weight, target)) * weight
+    return (2 * difference).view_as(features), (difference**2).sum()
+
+
+def _content_term(features: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    difference = (features.float() - target.float()) * weight
+    return 2 * difference * weight, (difference**2).sum()
+
+
+def _normalized(features: Tensor) -> Tensor:
+    """Each position's channel vector at unit length, so that strong responses do not outvote the patch."""
+    x = features.float()
+    return x / x.norm(dim=0, keepdim=True).clamp_min(1e-6)
