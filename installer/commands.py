@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +16,8 @@ OLDEST, NEWEST = (3, 9), (3, 14)
 # Linux wheels of torch for x86_64 carry the CUDA libraries: gigabytes installed, and more while installing.
 CUDA_WHEELS = sys.platform == "linux" and platform.machine() == "x86_64"
 SIZE_GB, ROOM_GB = (6, 10) if CUDA_WHEELS else (1, 3)
+# Less than the smallest step of the installation needs.
+FULL_DISK_BYTES = 20e6
 
 # What pip, venv and the operating system say, and what it means for the user; the first that fits counts.
 EXPLANATIONS = {
@@ -57,6 +60,8 @@ class Failure(Exception):
 def explain(said: list[str], code: int, doing: str, at: Places) -> str:
     """One sentence for a command that ended with `code` after printing the lines `said`."""
     text = "\n".join(said)
+    if _disk_is_full(at):  # not everything that fails for it says so
+        text += "\nNo space left on device"
     for pattern, sentence in EXPLANATIONS.items():
         found = re.search(pattern, text)
         if found:
@@ -68,9 +73,13 @@ def explain(said: list[str], code: int, doing: str, at: Places) -> str:
     return f"{doing} failed ({last}): run install.py again, and if it fails again report {at.logfile}."
 
 
+def _disk_is_full(at: Places) -> bool:
+    return at.home.is_dir() and shutil.disk_usage(at.home).free < FULL_DISK_BYTES
+
+
 def explain_os_error(error: OSError, at: Places) -> str:
     """One sentence for a file operation of the installer itself that failed."""
-    return explain([f"[Errno {error.errno}] {error}"], 1, "Setting up", at)
+    return explain([str(error)], 1, "Setting up", at)
 
 
 def dotted(version: tuple[int, ...]) -> str:

@@ -3,9 +3,11 @@
 import errno
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from installer import commands
 from installer.commands import Failure, explain, explain_os_error, pip_environment, run_logged, tell_download
 
 SAID = {
@@ -41,6 +43,12 @@ def test_an_unknown_trouble_tells_the_last_line_and_the_log(at):
     assert sentence.startswith("Mending failed (the last word)")
     assert str(at.logfile) in sentence
     assert "exit code 3" in explain([], 3, "Mending", at)
+
+
+def test_a_full_disk_is_told_where_the_command_does_not(at, monkeypatch):
+    """venv, for one, only says that ensurepip returned 1."""
+    monkeypatch.setattr(commands.shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
+    assert explain(["returned non-zero exit status 1."], 1, "Making", at).startswith("The disk is full")
 
 
 @pytest.mark.parametrize(
