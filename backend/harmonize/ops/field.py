@@ -6,28 +6,29 @@ where there is none.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def neighbour_proposals(field: Tensor, radius: int, limits: tuple[int, int]) -> Tensor:
-    """What the (2 radius + 1)^2 neighbours of each position propose: (K, 2, h, w), -1 where invalid.
+def neighbour_proposals(field: Tensor, radius: int, limits: tuple[int, int]) -> Iterator[Tensor]:
+    """What each of the (2 radius + 1)^2 neighbours proposes: fields (2, h, w), -1 where invalid.
 
     A neighbour at offset d whose match is m proposes m - d: where the match would be if the source
-    continued as it does around the neighbour. Proposals outside `limits` (H, W) are invalid.
+    continued as it does around the neighbour. Proposals outside `limits` (H, W) are invalid. They come
+    in row-major order of d, the position's own match in the middle.
     """
     _, height, width = field.shape
-    padded = F.pad(field[None].float(), (radius,) * 4, value=-1.0)[0].long()
-    proposals = []
+    padded = F.pad(field, (radius,) * 4, value=-1)
+    bound = field.new_tensor(limits).view(2, 1, 1)
     for dy in range(-radius, radius + 1):
         for dx in range(-radius, radius + 1):
             match = padded[:, radius + dy : radius + dy + height, radius + dx : radius + dx + width]
             shifted = match - match.new_tensor((dy, dx)).view(2, 1, 1)
-            bound = shifted.new_tensor(limits).view(2, 1, 1)
             valid = (match[0] >= 0) & (shifted >= 0).all(dim=0) & (shifted < bound).all(dim=0)
-            proposals.append(torch.where(valid, shifted, -1))
-    return torch.stack(proposals)
+            yield torch.where(valid, shifted, -1)
 
 
 def spatially_consistent(field: Tensor, guide: Tensor, radius: int = 2) -> Tensor:
@@ -39,7 +40,7 @@ def spatially_consistent(field: Tensor, guide: Tensor, radius: int = 2) -> Tenso
     Luan et al. 2018, section 3.2, algorithm 3.
     """
     _, source_height, source_width = guide.shape
-    proposals = neighbour_proposals(field, radius, (source_height, source_width))
+    proposals = torch.stack(list(neighbour_proposals(field, radius, (source_height, source_width))))
     valid = proposals[:, 0] >= 0  # (K, h, w)
     flat = (proposals[:, 0] * source_width + proposals[:, 1]).clamp_min(0)
     colours = guide.flatten(1)[:, flat]  # (3, K, h, w)
@@ -101,8 +102,8 @@ def vote(field: Tensor, source: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     radius = patch // 2
     total = source.new_zeros(source.shape[0], height, width)
     count = source.new_zeros(1, height, width)
-    proposals = neighbour_proposals(field, radius, source.shape[1:])
-    for proposal in proposals:  # the neighbour at offset d says what lies here: its match minus d
+    for proposal in neighbour_proposals(field, radius, tuple(source.shape[1:])):
+        # The neighbour at offset d says what lies here: its match minus d.
         valid = (proposal[0] >= 0).to(source.dtype)
         flat = (proposal[0] * source.shape[2] + proposal[1]).clamp_min(0)
         total += source.flatten(1)[:, flat.flatten()].view_as(total) * valid

@@ -1,0 +1,127 @@
+"""PatchMatch (Barnes et al. 2009): an approximate nearest-neighbour field between pictures' patches.
+
+The sequential scan of the paper is replaced by a jump-flood propagation (every position looks at its
+neighbours at distances 8, 4, 2 and 1 at once), which is what makes it a tensor program; each
+position still takes a match only if it is better than its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+JUMPS = (8, 4, 2, 1)
+
+
+@dataclass
+class _Search:
+    """The positions being matched (N of them), their patches, and their best matches so far."""
+
+    patches: Tensor  # (N, patch^2, C)
+    at: Tensor  # (2, N) rows and columns in the query
+    source: Tensor  # (H * W, C)
+    limits: tuple[int, int]  # H, W
+    offsets: Tensor  # (2, patch^2)
+    match: Tensor  # (2, N)
+    cost: Tensor  # (N,)
+
+    def propose(self, candidate: Tensor, valid: Tensor | None = None) -> None:
+        """Take `candidate` (2, N) wherever it is better than the match so far."""
+        candidate = self.inside(candidate)
+        cost = self.distance(candidate)
+        if valid is not None:
+            cost = torch.where(valid, cost, torch.inf)
+        better = cost < self.cost
+        self.match = torch.where(better, candidate, self.match)
+        self.cost = torch.where(better, cost, self.cost)
+
+    def inside(self, centre: Tensor) -> Tensor:
+        """Patch centres moved so that whole patches lie in the source."""
+        reach = int(self.offsets.max())
+        low = torch.full_like(centre[:, :1], reach)
+        high = centre.new_tensor(self.limits)[:, None] - 1 - reach
+        return torch.minimum(torch.maximum(centre, low), high)
+
+    def distance(self, centre: Tensor) -> Tensor:
+        """Summed squared differences of the patches to those around `centre` (2, N): (N,)."""
+        row = centre[0, :, None] + self.offsets[0]
+        column = centre[1, :, None] + self.offsets[1]
+        found = self.source[row * self.limits[1] + column]  # (N, patch^2, C)
+        return ((found - self.patches) ** 2).sum(dim=(1, 2))
+
+
+def patchmatch(
+    query: Tensor,
+    source: Tensor,
+    where: Tensor,
+    generator: torch.Generator,
+    start: Tensor | None = None,
+    patch: int = 7,
+    rounds: int = 4,
+) -> tuple[Tensor, Tensor]:
+    """The field from `query` (C, h, w) to `source` (C, H, W), float of one range, at bool `where` (h, w).
+
+    `start` is a field to begin with (-1 where it knows nothing); random otherwise. Patches are `patch`
+    pixels square around each position (edges replicated in the query, whole in the source). Returns the
+    field (2, h, w), -1 outside `where`, and the summed squared distances (h, w), 0 there.
+    `generator` lives on the CPU, so that every device draws the same numbers.
+    """
+    search = _begin(query, source, where, generator, start, patch)
+    for _ in range(rounds):
+        _propagate(search, where)
+        _random_search(search, generator)
+    field = torch.full((2, *where.shape), -1, dtype=torch.int64, device=query.device)
+    field[:, search.at[0], search.at[1]] = search.match
+    cost = torch.zeros(where.shape, device=query.device)
+    cost[search.at[0], search.at[1]] = search.cost
+    return field, cost
+
+
+def _begin(query, source, where, generator, start, patch) -> _Search:
+    radius = patch // 2
+    at = torch.stack(where.nonzero(as_tuple=True))
+    step = torch.arange(-radius, radius + 1, device=query.device)
+    offsets = torch.stack(torch.meshgrid(step, step, indexing="ij")).flatten(1)
+    padded = F.pad(query[None], (radius,) * 4, mode="replicate")[0].permute(1, 2, 0)
+    patches = padded[at[0, :, None] + offsets[0] + radius, at[1, :, None] + offsets[1] + radius]
+    limits = tuple(source.shape[1:])
+    match = _draw(generator, at.shape, at.device) * at.new_tensor(limits)[:, None]
+    search = _Search(
+        patches, at, source.permute(1, 2, 0).reshape(-1, len(source)), limits, offsets, match.long(), match[0]
+    )
+    search.match = search.inside(search.match)
+    search.cost = search.distance(search.match)
+    if start is not None:
+        known = start[:, at[0], at[1]]
+        search.propose(known, known[0] >= 0)
+    return search
+
+
+def _propagate(search: _Search, where: Tensor) -> None:
+    """Try what the neighbours at each jump would propose: their match, moved back by the jump."""
+    height, width = where.shape
+    dense = torch.full((2, height, width), -1, dtype=torch.int64, device=where.device)
+    for jump in JUMPS:
+        for dy, dx in ((0, jump), (0, -jump), (jump, 0), (-jump, 0)):
+            dense[:, search.at[0], search.at[1]] = search.match
+            y, x = search.at[0] + dy, search.at[1] + dx
+            there = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            neighbour = dense[:, y.clamp(0, height - 1), x.clamp(0, width - 1)]
+            valid = there & (neighbour[0] >= 0)
+            search.propose(neighbour - neighbour.new_tensor((dy, dx))[:, None], valid)
+
+
+def _random_search(search: _Search, generator: torch.Generator) -> None:
+    """Try random places around the match, in windows that halve from the whole source to a few pixels."""
+    radius = max(search.limits) // 2
+    while radius >= 1:
+        offset = (2 * _draw(generator, search.match.shape, search.match.device) - 1) * radius
+        search.propose(search.match + offset.round().long())
+        radius //= 2
+
+
+def _draw(generator: torch.Generator, shape: torch.Size, device: torch.device) -> Tensor:
+    return torch.rand(shape, generator=generator).to(device)

@@ -1,0 +1,71 @@
+"""After the passes (Luan et al. 2018, section 3.4): clean chroma, then rebuild from the painting's patches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .composite import resize
+from .ops.color import lab_to_rgb, rgb_to_lab
+from .ops.field import vote
+from .ops.guided_filter import guided_filter
+from .ops.patchmatch import patchmatch
+
+CHROMA_RADIUS, CHROMA_EPS = 2, 0.1**2  # paper, section 3.4
+PATCH = 7
+BASE_RADIUS, BASE_EPS = 4, 0.1**2
+# Every second position in both directions is matched: a pixel is still covered by 9 to 16 patches.
+STRIDE = 2
+
+
+def denoise_chroma(image: Tensor) -> Tensor:
+    """Filter a and b of CIELAB by a colour guided filter guided by the image; (3, H, W), 0..1."""
+    lab = rgb_to_lab(image)
+    guide = lab / 100
+    chroma = guided_filter(guide, lab[1:], CHROMA_RADIUS, CHROMA_EPS)
+    return lab_to_rgb(torch.cat((lab[:1], chroma))).clamp(0, 1)
+
+
+def synthesize(image: Tensor, painting: Tensor, where: Tensor, seed: int, rounds: int = 4) -> Tensor:
+    """`image` (3, h, w) with its base rebuilt from patches of `painting` (3, H, W), both 0..1.
+
+    Every 7x7 patch at `where` (1, h, w) > 0 is replaced by its nearest patch of the painting and
+    overlapping patches are averaged; the image's own detail layer is added back, because averaging
+    blurs.
+    """
+    wanted = where[0] > 0
+    field = _field(image, painting, wanted, seed, rounds)
+    rebuilt, count = vote(field, painting, PATCH)
+    covered = (count > 0) & wanted
+    rebuilt = torch.where(covered, rebuilt, image)
+    return (_base(rebuilt) + image - _base(image)).clamp(0, 1) * wanted + image * ~wanted
+
+
+def enlarge(image: Tensor, painting: Tensor, where: Tensor, seed: int, rounds: int = 2) -> Tensor:
+    """`image` (3, h, w), painted at the working scale, at the size of `painting` (3, H, W), with its fine texture.
+
+    Where a patch of the enlarged image resembles a patch of the equally blurred painting, the
+    painting's own fine detail there is added (as in image analogies, Hertzmann et al. 2001). Not in
+    the paper, whose pictures are 700 px.
+    """
+    size = tuple(painting.shape[1:])
+    large = resize(image, size).clamp(0, 1)
+    blurred = resize(resize(painting, tuple(image.shape[1:])), size).clamp(0, 1)
+    wanted = where[0] > 0
+    field = _field(large, blurred, wanted, seed, rounds)
+    detail, count = vote(field, painting - blurred, PATCH)
+    return torch.where((count > 0) & wanted, large + detail, large).clamp(0, 1)
+
+
+def _field(image: Tensor, painting: Tensor, wanted: Tensor, seed: int, rounds: int) -> Tensor:
+    sparse = torch.zeros_like(wanted)
+    sparse[::STRIDE, ::STRIDE] = wanted[::STRIDE, ::STRIDE]
+    if not sparse.any():
+        sparse = wanted
+    generator = torch.Generator().manual_seed(seed)
+    field, _ = patchmatch(image, painting, sparse, generator, patch=PATCH, rounds=rounds)
+    return field
+
+
+def _base(image: Tensor) -> Tensor:
+    return guided_filter(image, image, BASE_RADIUS, BASE_EPS)
