@@ -29,7 +29,8 @@ def set_up(at: Places, checkout: Path, extras: tuple[str, ...] = ()) -> None:
     for folder in (at.data, at.log):
         folder.mkdir(parents=True, exist_ok=True)
     with only_one(at):
-        at.scratch.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(at.scratch, ignore_errors=True)  # of one that was interrupted
+        at.scratch.mkdir(parents=True)
         at.logfile.write_text(f"{time.ctime()}\n{sys.version}\n{platform.platform()}\n", encoding="utf-8")
         Setup(at, checkout, extras).run()
 

@@ -1,0 +1,78 @@
+"""What each flag does, and how install.py ends."""
+
+import errno
+import os
+import signal
+import subprocess
+
+import pytest
+
+import install
+from installer.commands import Failure
+from installer.places import places
+
+
+@pytest.fixture
+def calls(monkeypatch, tmp_path):
+    """What install.py asked for, in order; the commands it starts answer 5."""
+    made = []
+
+    def run(command, **options):
+        made.append((command[1:], options["cwd"]))
+        return subprocess.CompletedProcess(command, 5)
+
+    monkeypatch.setenv("PAINTERLY_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(install, "set_up", lambda at, checkout, extras: made.append(("set up", extras)))
+    monkeypatch.setattr(install.subprocess, "run", run)
+    before = signal.getsignal(signal.SIGTERM)
+    yield made
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_no_flag_sets_up_and_names_the_program(calls, capsys):
+    assert install.main([]) == 0
+    assert calls == [("set up", ())]
+    assert capsys.readouterr().out.endswith(f"{places().python.with_name('painterly')}\n")
+
+
+def test_test_adds_the_test_tools_and_passes_everything_on(calls):
+    assert install.main(["--test", "tests/install", "-x", "--demo"]) == 5
+    assert calls == [
+        ("set up", ("test",)),
+        (["-m", "pytest", "tests/install", "-x", "--demo"], install.CHECKOUT),
+    ]
+
+
+def test_demo_runs_the_installed_copy_away_from_the_checkout(calls):
+    assert install.main(["--demo"]) == 5
+    at = places()
+    assert calls == [("set up", ()), (["-m", "backend.demo", "-o", str(at.data / "demo")], at.home)]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "told"),
+    [
+        (Failure("It broke: mend it."), 1, "It broke: mend it.\n"),
+        (KeyboardInterrupt(), 130, "Interrupted: run install.py again and it goes on from here.\n"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 1, "The disk is full: "),
+    ],
+    ids=["failure", "interrupt", "full disk"],
+)
+@pytest.mark.parametrize("flag", ["", "--test", "--demo"])
+def test_trouble_is_one_line_and_nothing_else_is_run(calls, monkeypatch, capsys, trouble, code, told, flag):
+    def set_up(at, checkout, extras):
+        raise trouble
+
+    monkeypatch.setattr(install, "set_up", set_up)
+    assert install.main([flag] if flag else []) == code
+    heard = capsys.readouterr()
+    assert heard.out == ""
+    assert heard.err.startswith(told)
+    assert heard.err.count("\n") == 1
+    assert calls == []
+
+
+def test_flags_that_exclude_each_other_are_refused(calls, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        install.main(["--demo", "--where"])
+    assert calls == []
