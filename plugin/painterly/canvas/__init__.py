@@ -1,0 +1,100 @@
+"""Krita's documents, layers, selections and undo, as the session needs them.
+
+Only this package imports krita.
+"""
+
+from pathlib import Path
+from typing import Generator, List, Sequence, Tuple
+
+from krita import InfoObject, Krita
+
+from ..job import Export, ExportWish, Landing, Problem, Source
+from ..protocol.raster import Placed
+from . import colors, documents, exporting, placing
+from .documents import Documents
+from .undo import UndoFollower
+
+
+class Canvas:
+    """The one wrapper around Krita. Its generators are run step by step from the event loop."""
+
+    def __init__(self) -> None:
+        self._documents = Documents()
+        self._undo = UndoFollower(self._documents)
+
+    def active_source(self) -> Source:
+        """The active layer of the active document; raises Problem."""
+        document = self._documents.active()
+        node = documents.owning_layer(document.activeNode())
+        return documents.source_of(self._documents.key(document), node)
+
+    def selected_sources(self) -> List[Source]:
+        """The selected layers, bottom to top, without those inside another selected one; raises Problem."""
+        document = self._documents.active()
+        window = Krita.instance().activeWindow()
+        chosen = list(window.activeView().selectedNodes()) or [document.activeNode()]
+        ids = {documents.node_id(documents.owning_layer(node)) for node in chosen}
+        key = self._documents.key(document)
+        ordered = [node for node in documents.walk(document.rootNode()) if documents.node_id(node) in ids]
+        return [
+            documents.source_of(key, node)
+            for node in ordered
+            if not any(documents.node_id(parent) in ids for parent in documents.ancestors(node)[1:])
+        ]
+
+    def active_document(self) -> str:
+        """The key of the document in front; raises Problem."""
+        return self._documents.key(self._documents.active())
+
+    def is_open(self, document: str) -> bool:
+        return self._documents.is_open(document)
+
+    def document_name(self, document: str) -> str:
+        handle = self._documents.find(document)
+        return Path(handle.fileName()).name or handle.name()
+
+    def layers(self, document: str) -> List[Tuple[str, str]]:
+        """(unique id, name) of all layers, topmost first, as the layer docker lists them."""
+        root = self._documents.find(document).rootNode()
+        nodes = [node for node in documents.walk(root) if not documents.is_mask(node)]
+        return [(documents.node_id(node), node.name()) for node in reversed(nodes)]
+
+    def export(self, source: Source, wish: ExportWish) -> Generator[None, None, Export]:
+        """Steps that return the Export; raises Problem, and DocumentClosed if it was."""
+        return exporting.export(self._documents.find(source.document), source, wish)
+
+    def place(self, export: Export, result: Placed, name: str, mode: str) -> Generator[None, None, Landing]:
+        """Steps that add the result to its document; raises DocumentClosed if there is none any more."""
+        key = export.source.document
+        return placing.place(self._documents.find(key), key, export, result, name, mode, self._undo)
+
+    def place_group(
+        self, export: Export, results: Sequence[Tuple[str, Placed]], name: str
+    ) -> Generator[None, None, Landing]:
+        """Steps that add several results of one layer as one group."""
+        key = export.source.document
+        return placing.place_group(self._documents.find(key), key, export, results, name, self._undo)
+
+    def save(self, result: Placed, path: Path) -> None:
+        """Writes a result as a PNG file of its own; raises Problem."""
+        raster = result.raster
+        document = colors.hidden_document(raster.width, raster.height, colors.srgb(raster.depth))
+        try:
+            layer = colors.only_layer(document)
+            layer.setPixelData(bytes(raster.data), 0, 0, raster.width, raster.height)
+            document.refreshProjection()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not document.exportImage(str(path), InfoObject()):
+                raise Problem("The result could not be written to {}.".format(path))
+        finally:
+            document.setModified(False)
+            document.close()
+
+    def show_only(self, document: str, node: str, others: Sequence[str]) -> None:
+        """Makes one of several results visible and hides the others."""
+        handle = self._documents.find(document)
+        for unique_id in set(others) | {node}:
+            found = documents.find_node(handle, unique_id)
+            if found is not None:
+                found.setVisible(unique_id == node)
+        handle.refreshProjection()

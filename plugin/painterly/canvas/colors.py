@@ -1,0 +1,76 @@
+"""Colour spaces: Krita converts, in small documents that nobody sees."""
+
+from typing import NamedTuple
+
+from krita import Document, Krita, Node
+
+from ..job import Problem
+
+SRGB_PROFILE = "sRGB-elle-V2-srgbtrc.icc"
+CHANNELS = {"RGBA": 4, "GRAYA": 2, "CMYKA": 5, "LABA": 4, "XYZA": 4, "YCbCrA": 4, "A": 2}
+CHANNEL_BYTES = {"U8": 1, "U16": 2, "F16": 2, "F32": 4}
+
+
+class Space(NamedTuple):
+    """How pixels are stored: Krita's colour model, depth and profile name."""
+
+    model: str
+    depth: str
+    profile: str
+
+    @property
+    def pixel_bytes(self) -> int:
+        return CHANNELS[self.model] * CHANNEL_BYTES[self.depth]
+
+
+def space_of(thing) -> Space:
+    """The space of a document or node."""
+    return Space(thing.colorModel(), thing.colorDepth(), thing.colorProfile())
+
+
+def srgb(depth: str) -> Space:
+    return Space("RGBA", depth, SRGB_PROFILE)
+
+
+def working_depth(space: Space) -> str:
+    """The depth in which to exchange pixels with the backend so that `space` loses nothing.
+
+    Eight bits in another colour model are other steps than sRGB's, so those travel in sixteen.
+    """
+    if space.depth in ("F16", "F32"):
+        return "F32"
+    return "U8" if space.depth == "U8" and space.model == "RGBA" else "U16"
+
+
+def layout(depth: str) -> str:
+    """Krita's order of RGB channels at that depth."""
+    return "BGRA" if depth in ("U8", "U16") else "RGBA"
+
+
+def hidden_document(width: int, height: int, space: Space) -> Document:
+    """A document without a view; raises Problem if Krita does not know the space."""
+    document = Krita.instance().createDocument(width, height, "Painterly", *space, 72.0)
+    if document is None:
+        raise Problem("Krita cannot make a picture in the colour space {} {} {}.".format(*space))
+    document.setBatchmode(True)
+    return document
+
+
+def only_layer(document: Document) -> Node:
+    return document.topLevelNodes()[0]
+
+
+def convert(data, width: int, height: int, source: Space, target: Space):
+    """`data` (width x height pixels in `source`) in `target`'s pixels; the same object if nothing changes."""
+    if source == target:
+        return data
+    document = hidden_document(width, height, source)
+    try:
+        layer = only_layer(document)
+        layer.setPixelData(data, 0, 0, width, height)
+        document.setColorSpace(*target)
+        document.waitForDone()
+        return bytes(layer.pixelData(0, 0, width, height))
+    finally:
+        document.setModified(False)
+        document.close()

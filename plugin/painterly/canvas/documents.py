@@ -1,0 +1,119 @@
+"""Finding documents and layers again, however long a job took."""
+
+from typing import Dict, Iterator, List, Optional
+
+from krita import Document, Krita, Node
+
+from ..job import DocumentClosed, Problem, Source
+from ..protocol.geometry import Box
+
+# Types of nodes that are no layer of their own but change their parent.
+_MASKS = "mask"
+_WITHOUT_PIXELS = ("filterlayer", "filllayer", "adjustmentlayer")
+
+
+class Documents:
+    """Names the open documents by keys that stay valid until they are closed.
+
+    A handle is compared with the open ones, never trusted: files, names and even the layers' unique
+    ids may be shared by copies of one document.
+    """
+
+    def __init__(self) -> None:
+        self._handles: Dict[str, Document] = {}
+        self._made = 0
+
+    def key(self, document: Document) -> str:
+        for key, handle in self._handles.items():
+            if handle == document:
+                return key
+        self._made += 1
+        key = str(self._made)
+        self._handles[key] = document
+        return key
+
+    def find(self, key: str) -> Document:
+        """The open document of that key; raises DocumentClosed."""
+        handle = self._handles.get(key)
+        if handle is None or not any(handle == other for other in Krita.instance().documents()):
+            raise DocumentClosed("The document was closed.")
+        return handle
+
+    def is_open(self, key: str) -> bool:
+        try:
+            self.find(key)
+        except DocumentClosed:
+            return False
+        return True
+
+    def active(self) -> Document:
+        """The document in front; raises Problem."""
+        document = Krita.instance().activeDocument()
+        if document is None:
+            raise Problem("Open a document and select the layer with the pasted object.")
+        return document
+
+
+def node_id(node: Node) -> str:
+    return node.uniqueId().toString()
+
+
+def canvas_box(document: Document) -> Box:
+    return Box(0, 0, document.width(), document.height())
+
+
+def box_of(rect) -> Box:
+    """A Box from a QRect."""
+    return Box(rect.x(), rect.y(), rect.x() + rect.width(), rect.y() + rect.height())
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """All nodes below `node`, bottom to top, parents before their children."""
+    for child in node.childNodes():
+        yield child
+        yield from walk(child)
+
+
+def find_node(document: Document, unique_id: str) -> Optional[Node]:
+    return next((node for node in walk(document.rootNode()) if node_id(node) == unique_id), None)
+
+
+def need_node(document: Document, unique_id: str) -> Node:
+    node = find_node(document, unique_id)
+    if node is None:
+        raise Problem("The layer is not in the document any more.")
+    return node
+
+
+def ancestors(node: Node) -> List[Node]:
+    """`node` and its parents up to, not including, the root."""
+    chain: List[Node] = []
+    while node is not None and node.parentNode() is not None:
+        chain.append(node)
+        node = node.parentNode()
+    return chain
+
+
+def is_mask(node: Node) -> bool:
+    return node.type().endswith(_MASKS)
+
+
+def owning_layer(node: Optional[Node]) -> Node:
+    """The layer that `node` is or, for a mask, that it belongs to; raises Problem."""
+    while node is not None and is_mask(node):
+        node = node.parentNode()
+    if node is None or node.parentNode() is None:
+        raise Problem("Select the layer with the pasted object first.")
+    return node
+
+
+def check_source(node: Node) -> None:
+    """Raises Problem if nothing of this layer can be harmonized."""
+    if node.type() in _WITHOUT_PIXELS:
+        raise Problem("“{}” has no pixels of its own: select the layer with the pasted object.".format(node.name()))
+    if not all(layer.visible() for layer in ancestors(node)):
+        raise Problem("“{}” is hidden: show it first, so that you see what is harmonized.".format(node.name()))
+
+
+def source_of(key: str, node: Node) -> Source:
+    return Source(key, node_id(node), node.name())

@@ -1,0 +1,245 @@
+"""A layer and the painting beneath it, as the artist sees them, without touching the document.
+
+The work is cut into strips of the window. Each is read from a small copy of the document (Krita shares
+the pixels, a copy costs milliseconds), so that no single call holds up the artist's brush. `export` is a
+generator: run a step, let Krita breathe, run the next.
+"""
+
+from contextlib import contextmanager
+from typing import Generator, Iterator, List, NamedTuple, Optional, Sequence
+
+from krita import Document, Node, Selection
+
+from ..job import Export, ExportWish, Problem, Source
+from ..protocol import geometry
+from ..protocol.geometry import Box
+from ..protocol.raster import Placed, Raster
+from . import colors, documents
+
+# Pixels of a strip, so that each of Krita's calls stays below some 50 ms; conversions are dearer.
+STRIP_PIXELS = 1 << 21
+CONVERTED_STRIP_PIXELS = 1 << 18
+# Surroundings rendered with a strip, so that filters in the document see past its edge.
+OVERLAP = 64
+
+Steps = Generator[None, None, Export]
+
+
+class _Plan(NamedTuple):
+    """What is read from each strip."""
+
+    source: Source
+    wish: ExportWish
+    window: Box
+    layer: Box  # the part of the layer inside the window
+    depth: str
+    as_seen: bool  # the layer's own blending shows: its colours are taken from the picture
+
+
+def export(document: Document, source: Source, wish: ExportWish) -> Steps:
+    """Yields between steps; returns the Export. Raises Problem with a sentence for the artist."""
+    node = documents.need_node(document, source.node)
+    documents.check_source(node)
+    bounds = documents.box_of(node.bounds())
+    selection = _selection(document)
+    plan = _plan(document, node, source, wish, _object_box(document, node, bounds, selection))
+    mask = _read_selection(selection, plan.layer) if selection else None
+    snapshot = document.clone()
+    try:
+        yield
+        painting, layer = yield from _read(snapshot, plan)
+        _check_layer(plan, layer, mask, documents.canvas_box(document))
+        keep_source = not _any_alpha(painting, plan.depth)
+        if keep_source:
+            # Nothing lies beneath: the layer around the selection is itself the painting.
+            painting = yield from _read_strips(snapshot, plan, plan.window, _read_seen)
+    finally:
+        snapshot.close()
+    return Export(
+        source, plan.window, bounds,
+        _raster(painting, plan.window, plan.depth),
+        _placed(_raster(layer, plan.layer, plan.depth), plan),
+        None if mask is None else _placed(mask, plan),
+        plan.depth, keep_source,
+    )  # fmt: skip
+
+
+def _plan(document: Document, node: Node, source: Source, wish: ExportWish, obj: Box) -> _Plan:
+    window = geometry.source_window(obj, documents.canvas_box(document), wish.resolution)
+    depth = colors.working_depth(colors.space_of(document))
+    chain = documents.ancestors(node)
+    as_seen = any(layer.opacity() < 255 or layer.blendingMode() not in ("normal", "pass through") for layer in chain)
+    return _Plan(source, wish, window, obj.intersect(window), depth, as_seen or node.inheritAlpha())
+
+
+def _selection(document: Document) -> Optional[Selection]:
+    """A copy of the selection that does not change any more; None if nothing is selected."""
+    selection = document.selection()
+    if selection is None or selection.width() == 0 or selection.height() == 0:
+        return None
+    return selection.duplicate()
+
+
+def _object_box(document: Document, node: Node, bounds: Box, selection: Optional[Selection]) -> Box:
+    """Where the object is on the canvas; raises Problem if it is nowhere."""
+    if bounds.empty:
+        raise Problem("“{}” is empty: select the layer with the pasted object.".format(node.name()))
+    inside = bounds.intersect(documents.canvas_box(document))
+    if inside.empty:
+        raise Problem("“{}” lies outside the canvas: move it into the picture.".format(node.name()))
+    if selection is None:
+        return inside
+    x, y = selection.x(), selection.y()
+    inside = inside.intersect(Box(x, y, x + selection.width(), y + selection.height()))
+    if inside.empty:
+        raise Problem("The selection does not touch “{}”: select the object on it, or nothing.".format(node.name()))
+    return inside
+
+
+def _read_selection(selection: Selection, box: Box) -> Raster:
+    data = bytes(selection.pixelData(box.left, box.top, box.width, box.height))
+    if not any(data):
+        raise Problem("The selection does not touch the layer: select the object on it, or nothing.")
+    return Raster(box.width, box.height, "MASK", "U8", data)
+
+
+def _check_layer(plan: _Plan, layer: bytes, mask: Optional[Raster], canvas: Box) -> None:
+    if not _any_alpha(layer, plan.depth):
+        raise Problem("“{}” is empty in the picture: select the layer with the pasted object.".format(plan.source.name))
+    if mask is None and plan.layer == canvas and _opaque(layer, plan.depth):
+        raise Problem(
+            "“{}” covers the whole canvas: select the pasted object (any selection tool), "
+            "then harmonize again.".format(plan.source.name)
+        )
+
+
+def _read(snapshot: Document, plan: _Plan) -> Generator[None, None, tuple]:
+    """Pixels of the painting in the window and of the layer in its box."""
+    if plan.wish.painting:
+        painting = yield from _read_strips(snapshot, plan, plan.window, _read_chosen)
+    else:
+        painting = yield from _read_strips(snapshot, plan, plan.window, _read_beneath)
+    layer = yield from _read_strips(snapshot, plan, plan.layer, _read_layer)
+    return painting, layer
+
+
+def _read_strips(snapshot: Document, plan: _Plan, box: Box, read) -> Generator[None, None, bytes]:
+    """The pixels that `read(copy, shift, strip, plan)` gives for each strip of `box`, one below the other."""
+    plain = colors.space_of(snapshot) == colors.srgb("U8")
+    pieces: List[bytes] = []
+    for strip in strips(box, STRIP_PIXELS if plain else CONVERTED_STRIP_PIXELS):
+        with _cropped(snapshot, strip) as (copy, origin):
+            yield
+            pieces.append(read(copy, strip.shifted(-origin.left, -origin.top), plan))
+        yield
+    return b"".join(pieces)
+
+
+def strips(box: Box, pixels: int) -> Iterator[Box]:
+    """`box` cut into rows of at most `pixels` (at least one row), from top to bottom."""
+    rows = max(1, pixels // max(1, box.width))
+    for top in range(box.top, box.bottom, rows):
+        yield Box(box.left, top, box.right, min(top + rows, box.bottom))
+
+
+@contextmanager
+def _cropped(snapshot: Document, strip: Box):
+    """A copy of the document whose canvas is the strip with some surroundings, and where that lies."""
+    around = strip.grown(OVERLAP).intersect(documents.canvas_box(snapshot))
+    copy = snapshot.clone()
+    try:
+        if around != documents.canvas_box(snapshot):
+            copy.resizeImage(around.left, around.top, around.width, around.height)
+        yield copy, around
+    finally:
+        copy.close()
+
+
+def _hide_above(node: Node) -> None:
+    """Hide all that lies above `node`, at its own level and at every level up to the root."""
+    for layer in documents.ancestors(node):
+        siblings = layer.parentNode().childNodes()
+        index = next(i for i, other in enumerate(siblings) if other.uniqueId() == layer.uniqueId())
+        for above in siblings[index + 1 :]:
+            if not documents.is_mask(above):
+                above.setVisible(False)
+
+
+def _hide(copy: Document, nodes: Sequence[str]) -> None:
+    for unique_id in nodes:
+        node = documents.find_node(copy, unique_id)
+        if node is not None:
+            node.setVisible(False)
+
+
+def _read_beneath(copy: Document, box: Box, plan: _Plan) -> bytes:
+    _hide_above(documents.need_node(copy, plan.source.node))
+    _hide(copy, (plan.source.node,) + plan.wish.without)
+    return _projection(copy, box, plan.depth)
+
+
+def _read_seen(copy: Document, box: Box, plan: _Plan) -> bytes:
+    """The picture with the layer in it, without what lies above."""
+    _hide_above(documents.need_node(copy, plan.source.node))
+    _hide(copy, plan.wish.without)
+    return _projection(copy, box, plan.depth)
+
+
+def _read_chosen(copy: Document, box: Box, plan: _Plan) -> bytes:
+    node = documents.find_node(copy, plan.wish.painting)
+    if node is None:
+        raise Problem("The layer chosen as the painting is gone: choose another one.")
+    copy.refreshProjection()
+    copy.waitForDone()
+    return _node_pixels(node, box, plan.depth)
+
+
+def _read_layer(copy: Document, box: Box, plan: _Plan) -> bytes:
+    node = documents.need_node(copy, plan.source.node)
+    _hide_above(node)
+    copy.refreshProjection()
+    copy.waitForDone()
+    own = _node_pixels(node, box, plan.depth)
+    if not plan.as_seen:
+        return own
+    seen = bytearray(_projection(copy, box, plan.depth))
+    size = colors.CHANNEL_BYTES[plan.depth]
+    for byte in range(size):
+        # Colours as they show through opacity and blending; the shape is the layer's own.
+        seen[3 * size + byte :: 4 * size] = own[3 * size + byte :: 4 * size]
+    return bytes(seen)
+
+
+def _projection(copy: Document, box: Box, depth: str) -> bytes:
+    """The whole picture in sRGB, as shown on screen."""
+    copy.refreshProjection()
+    copy.waitForDone()
+    if depth == "U8":
+        image = copy.projection(box.left, box.top, box.width, box.height)
+        return image.constBits().asstring(4 * box.width * box.height)
+    return _node_pixels(copy.rootNode(), box, depth, colors.space_of(copy))
+
+
+def _node_pixels(node: Node, box: Box, depth: str, space: Optional[colors.Space] = None) -> bytes:
+    data = node.projectionPixelData(box.left, box.top, box.width, box.height)
+    return bytes(colors.convert(data, box.width, box.height, space or colors.space_of(node), colors.srgb(depth)))
+
+
+def _any_alpha(data: bytes, depth: str) -> bool:
+    size = colors.CHANNEL_BYTES[depth]
+    return any(any(data[3 * size + byte :: 4 * size]) for byte in range(size))
+
+
+def _opaque(data: bytes, depth: str) -> bool:
+    size = colors.CHANNEL_BYTES[depth]
+    one = {"U8": b"\xff", "U16": b"\xff\xff", "F32": b"\x00\x00\x80\x3f"}[depth]
+    pixels = len(data) // (4 * size)
+    return all(data[3 * size + byte :: 4 * size].count(one[byte : byte + 1]) == pixels for byte in range(size))
+
+
+def _raster(data: bytes, box: Box, depth: str) -> Raster:
+    return Raster(box.width, box.height, colors.layout(depth), depth, data)
+
+
+def _placed(raster: Raster, plan: _Plan) -> Placed:
+    return Placed(raster, plan.layer.left - plan.window.left, plan.layer.top - plan.window.top)

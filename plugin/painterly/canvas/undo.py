@@ -1,0 +1,94 @@
+"""One Ctrl+Z takes back a whole result.
+
+Adding a layer is one step of Krita's undo history; hiding one is none, and removing another layer is a
+second step. A history lives no longer than Krita does, so it can be followed: whenever it moves, each
+result's original is brought in line with it.
+
+- Original hidden: it is visible again when undo took the result away, and hidden when redo brings it.
+- Original removed: undo and redo go one step on from the middle, where both layers are there.
+"""
+
+from dataclasses import dataclass
+from typing import List
+
+from krita import Document, Krita
+
+from ..qt import QtCore
+from . import documents
+from .documents import Documents
+
+
+@dataclass
+class Swap:
+    """A result in place of its original (unique ids); `shown` is whether it was there when last seen."""
+
+    original: str
+    result: str
+    removed: bool
+    shown: bool = True
+
+
+class UndoFollower(QtCore.QObject):
+    """Watches the undo history of each window's active document; without windows it does nothing."""
+
+    def __init__(self, open_documents: Documents):
+        super().__init__()
+        self._documents = open_documents
+        self._swaps = {}  # type: dict
+        self._views: List[QtCore.QObject] = []
+        self._due = False
+
+    def watch(self, key: str, swap: Swap) -> None:
+        self._attach()
+        self._swaps.setdefault(key, []).append(swap)
+
+    def _attach(self) -> None:
+        """Find the history views (there is one a window, also when its docker is closed)."""
+        for window in Krita.instance().windows():
+            for view in window.qwindow().findChildren(QtCore.QObject):
+                if view.metaObject().className() == "KisUndoView" and view not in self._views:
+                    self._views.append(view)
+                    view.model().modelReset.connect(self._history_moved)
+                    view.destroyed.connect(lambda *_, gone=view: self._views.remove(gone))
+
+    def _history_moved(self) -> None:
+        # The history says so several times a step and before it is finished: look once, afterwards.
+        if not self._due:
+            self._due = True
+            QtCore.QTimer.singleShot(0, self._look)
+
+    def _look(self) -> None:
+        self._due = False
+        for key in list(self._swaps):
+            if not self._documents.is_open(key):
+                del self._swaps[key]
+                continue
+            document = self._documents.find(key)
+            present = {documents.node_id(node) for node in documents.walk(document.rootNode())}
+            for swap in self._swaps[key]:
+                if swap.removed:
+                    self._follow_removed(swap, present)
+                else:
+                    self._follow_hidden(document, swap, present)
+
+    def _follow_hidden(self, document: Document, swap: Swap, present: set) -> None:
+        shown = swap.result in present
+        if shown == swap.shown:
+            return
+        swap.shown = shown
+        original = documents.find_node(document, swap.original)
+        # Deleted or merged by hand is a step forward, not back: then the original stays as it is.
+        if original is not None and (shown or self._can_redo()):
+            original.setVisible(not shown)
+            document.refreshProjection()
+
+    def _follow_removed(self, swap: Swap, present: set) -> None:
+        both = swap.original in present and swap.result in present
+        if both:
+            action = "edit_undo" if swap.shown else "edit_redo"
+            Krita.instance().action(action).trigger()
+        else:
+            swap.shown = swap.result in present
+
+    def _can_redo(self) -> bool:
+        return any(view.currentIndex().row() < view.model().rowCount() - 1 for view in self._views)

@@ -1,0 +1,68 @@
+"""What session and canvas say to each other about one layer's work; no Krita, no widgets."""
+
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+from .protocol.geometry import Box
+from .protocol.raster import Placed, Raster
+
+ABOVE, REPLACE = "above", "replace"
+
+
+class Problem(Exception):
+    """Something the artist can understand and mend; the message is one sentence for them."""
+
+
+class DocumentClosed(Problem):
+    """The document that a result belongs to is not open any more."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A layer of an open document: `document` is the canvas's key for it, `node` the layer's unique id."""
+
+    document: str
+    node: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ExportWish:
+    """How a layer is to be exported.
+
+    `resolution` sizes the window (`geometry.source_window`). `painting` is the unique id of the layer
+    or group that serves as the painting, empty for everything beneath. `without` are unique ids of
+    layers that the painting leaves out.
+    """
+
+    resolution: int
+    painting: str = ""
+    without: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Export:
+    """All pixels that a job needs, and what is needed to find the result's place again.
+
+    `window` lies in document coordinates and has the size of `painting`; `layer` and `selection` are
+    placed relative to it. `bounds` is where the whole layer was. `depth` is the result's depth that the
+    document can hold. With `keep_source` the layer is itself the painting and must stay visible.
+    """
+
+    source: Source
+    window: Box
+    bounds: Box
+    painting: Raster
+    layer: Placed
+    selection: Optional[Placed]
+    depth: str
+    keep_source: bool = False
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Where a result went: the new layer's unique id, and a sentence if it is not where one expects it."""
+
+    document: str
+    node: str
+    note: str = ""

@@ -1,0 +1,184 @@
+"""Results into real documents: exact pixels, the right place, save and reload."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import scenes
+from krita import Krita
+from scenes import HEIGHT, SMALL, WIDTH, add_layer, export, finish, flat, noise, scene
+
+from plugin.painterly.canvas import Canvas, documents
+from plugin.painterly.job import ABOVE, REPLACE, DocumentClosed
+from plugin.painterly.protocol.geometry import Box
+from plugin.painterly.protocol.raster import Placed, Raster
+
+RESULT = noise(50, 40, alpha=200, seed=11)
+
+
+def _result(got, x=95, y=75):
+    """A 50 x 40 result at (x, y) of the document."""
+    return Placed(Raster(50, 40, "BGRA", "U8", RESULT), x - got.window.left, y - got.window.top)
+
+
+def _placed(doc, pasted, mode=ABOVE, change=None):
+    """(landing, result layer) after export, `change()` by the artist, and placing."""
+    canvas = Canvas()
+    got = export(doc, pasted, SMALL, canvas)
+    if change:
+        change()
+    landing = finish(canvas.place(got, _result(got), "result", mode))
+    return landing, documents.find_node(doc, landing.node)
+
+
+def _names(parent):
+    return [node.name() for node in parent.childNodes()]
+
+
+def case_result_is_above_its_hidden_original():
+    doc, painting, pasted = scene()
+    landing, layer = _placed(doc, pasted)
+    assert _names(doc.rootNode()) == ["Background", "object", "result", "above"]
+    assert documents.box_of(layer.bounds()) == Box(95, 75, 145, 115)
+    assert bytes(layer.pixelData(95, 75, 50, 40)) == RESULT
+    assert layer.visible() and not pasted.visible() and landing.note == ""
+
+
+def case_pixels_outside_the_result_are_untouched():
+    doc, painting, pasted = scene()
+    doc.topLevelNodes()[-1].remove()
+    _placed(doc, pasted)
+    shown = scenes.seen(doc, Box(0, 0, WIDTH, HEIGHT))
+    expected = noise(WIDTH, HEIGHT)
+    for y in range(HEIGHT):
+        row, other = shown[4 * y * WIDTH :][: 4 * WIDTH], expected[4 * y * WIDTH :][: 4 * WIDTH]
+        if 75 <= y < 115:
+            row, other = row[: 4 * 95] + row[4 * 145 :], other[: 4 * 95] + other[4 * 145 :]
+        assert row == other, y
+
+
+def case_replacing_removes_the_original():
+    doc, _, pasted = scene()
+    _placed(doc, pasted, REPLACE)
+    assert _names(doc.rootNode()) == ["Background", "result", "above"]
+
+
+def case_result_stays_in_the_originals_group():
+    doc, _, _ = scene()
+    group = doc.createGroupLayer("group")
+    doc.rootNode().addChildNode(group, None)
+    inside = add_layer(doc, "inside", noise(20, 20, seed=5), 110, 80, 20, 20, group)
+    add_layer(doc, "over", flat(5, 5, 1, 1, 1), 0, 0, 5, 5, group)
+    _placed(doc, inside)
+    assert _names(group) == ["inside", "result", "over"]
+
+
+def case_result_follows_a_moved_layer():
+    doc, _, pasted = scene()
+    landing, layer = _placed(doc, pasted, change=lambda: pasted.move(30, -10))
+    assert documents.box_of(layer.bounds()) == Box(125, 65, 175, 105)
+    assert "moved" in landing.note
+
+
+def case_result_of_a_changed_layer_stays_in_place():
+    doc, _, pasted = scene()
+
+    def paint():
+        pasted.setPixelData(flat(10, 10, 0, 0, 0), 60, 60, 10, 10)
+
+    landing, layer = _placed(doc, pasted, change=paint)
+    assert documents.box_of(layer.bounds()) == Box(95, 75, 145, 115) and landing.note == ""
+
+
+def case_result_of_a_restacked_layer_is_above_it():
+    doc, _, pasted = scene()
+
+    def restack():
+        group = doc.createGroupLayer("elsewhere")
+        doc.rootNode().addChildNode(group, None)
+        pasted.remove()
+        group.addChildNode(pasted, None)
+
+    _placed(doc, pasted, change=restack)
+    assert _names(doc.nodeByName("elsewhere")) == ["object", "result"]
+
+
+def case_result_of_a_deleted_layer_is_on_top():
+    doc, _, pasted = scene()
+    landing, layer = _placed(doc, pasted, change=pasted.remove)
+    assert _names(doc.rootNode()) == ["Background", "above", "result"]
+    assert documents.box_of(layer.bounds()) == Box(95, 75, 145, 115) and "gone" in landing.note
+
+
+def case_result_never_lands_in_another_document():
+    doc, _, pasted = scene()
+    twin = doc.clone()  # the same unique ids
+    canvas = Canvas()
+    got = export(doc, pasted, SMALL, canvas)
+    doc.setModified(False)
+    doc.close()
+    try:
+        canvas.place(got, _result(got), "result", ABOVE)
+    except DocumentClosed:
+        pass
+    else:
+        raise AssertionError("it was placed")
+    assert len(twin.topLevelNodes()) == 3
+    twin.close()
+
+
+def case_result_finds_its_document_among_others():
+    doc, _, pasted = scene()
+    other, _, _ = scene()
+    _, layer = _placed(doc, pasted)
+    assert len(doc.topLevelNodes()) == 4 and len(other.topLevelNodes()) == 3
+
+
+def case_a_selection_on_a_flattened_picture_keeps_it_visible():
+    from krita import Selection
+
+    doc, painting, _ = scene()
+    for node in doc.topLevelNodes()[1:]:
+        node.remove()
+    selection = Selection()
+    selection.select(110, 85, 10, 10, 255)
+    doc.setSelection(selection)
+    _placed(doc, painting)
+    assert painting.visible() and _names(doc.rootNode()) == ["Background", "result"]
+
+
+def case_variants_are_one_group():
+    doc, _, pasted = scene()
+    canvas = Canvas()
+    got = export(doc, pasted, SMALL, canvas)
+    results = [("style 1", _result(got)), ("style 5", _result(got))]
+    landing = finish(canvas.place_group(got, results, "variants"))
+    group = documents.find_node(doc, landing.node)
+    assert _names(doc.rootNode()) == ["Background", "object", "variants", "above"]
+    assert [(node.name(), node.visible()) for node in group.childNodes()] == [("style 1", False), ("style 5", True)]
+    assert bytes(group.childNodes()[0].pixelData(95, 75, 50, 40)) == RESULT
+
+
+def case_saved_and_reloaded():
+    doc, _, pasted = scene()
+    _placed(doc, pasted)
+    shown = scenes.seen(doc, Box(0, 0, WIDTH, HEIGHT))
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "picture.kra")
+        assert doc.saveAs(path)
+        again = Krita.instance().openDocument(path)
+        layer = again.nodeByName("result")
+        assert bytes(layer.pixelData(95, 75, 50, 40)) == RESULT
+        assert not again.nodeByName("object").visible()
+        assert scenes.seen(again, Box(0, 0, WIDTH, HEIGHT)) == shown
+
+
+def case_result_as_a_file():
+    doc, _, pasted = scene()
+    canvas = Canvas()
+    got = export(doc, pasted, SMALL, canvas)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "new folder" / "result.png"
+        canvas.save(_result(got), path)
+        again = Krita.instance().openDocument(str(path))
+        assert bytes(again.topLevelNodes()[0].pixelData(0, 0, 50, 40)) == RESULT

@@ -1,0 +1,95 @@
+"""Documents with known pixels, for the cases."""
+
+import random
+
+from krita import Krita
+
+from plugin.painterly.canvas import Canvas, documents
+from plugin.painterly.job import ExportWish, Source
+
+SRGB = "sRGB-elle-V2-srgbtrc.icc"
+WIDTH, HEIGHT = 300, 200
+SMALL = ExportWish(resolution=64)
+
+
+def noise(width, height, alpha=255, seed=1):
+    """Random BGRA bytes with one alpha."""
+    data = bytearray(random.Random(seed).randbytes(4 * width * height))
+    data[3::4] = bytes([alpha]) * (width * height)
+    return bytes(data)
+
+
+def flat(width, height, b, g, r, a=255):
+    return bytes([b, g, r, a]) * (width * height)
+
+
+def document(model="RGBA", depth="U8", profile=SRGB, width=WIDTH, height=HEIGHT):
+    made = Krita.instance().createDocument(width, height, "scene", model, depth, profile, 72.0)
+    made.setBatchmode(True)
+    return made
+
+
+def add_layer(doc, name, data, x, y, width, height, parent=None):
+    """A paint layer on top of `parent` (the root by default), filled before it is added."""
+    node = doc.createNode(name, "paintlayer")
+    node.setPixelData(data, x, y, width, height)
+    (parent or doc.rootNode()).addChildNode(node, None)
+    return node
+
+
+def scene(**options):
+    """(document, painting layer, object layer): noise below a 40 x 30 object at (100, 80) and a top layer."""
+    doc = document(**options)
+    painting = doc.topLevelNodes()[0]
+    painting.setPixelData(noise(WIDTH, HEIGHT), 0, 0, WIDTH, HEIGHT)
+    pasted = add_layer(doc, "object", noise(40, 30, seed=2), 100, 80, 40, 30)
+    add_layer(doc, "above", flat(50, 50, 0, 0, 255), 90, 70, 50, 50)
+    doc.refreshProjection()
+    return doc, painting, pasted
+
+
+def source(canvas, doc, node):
+    return documents.source_of(canvas._documents.key(doc), node)
+
+
+def finish(steps):
+    """Run a generator to its end; returns what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+def export(doc, node, wish=SMALL, canvas=None):
+    canvas = canvas or Canvas()
+    return finish(canvas.export(source(canvas, doc, node), wish))
+
+
+def missing_source(canvas, doc):
+    return Source(canvas._documents.key(doc), "{00000000-0000-0000-0000-000000000000}", "nobody")
+
+
+def problem_of(action):
+    """The sentence of the Problem that `action` raises."""
+    from plugin.painterly.job import Problem
+
+    try:
+        action()
+    except Problem as problem:
+        return str(problem)
+    raise AssertionError("no Problem was raised")
+
+
+def difference(one, other):
+    """The largest difference between two byte strings of the same length."""
+    assert len(one) == len(other), (len(one), len(other))
+    return max((abs(a - b) for a, b in zip(one, other)), default=0)
+
+
+def seen(doc, box):
+    """What the screen shows in `box`, BGRA 8 bit."""
+    doc.refreshProjection()
+    doc.waitForDone()
+    image = doc.projection(box.left, box.top, box.width, box.height)
+    return image.constBits().asstring(4 * box.width * box.height)
