@@ -139,10 +139,13 @@ def painted(image: pyvips.Image, window: Box, colours: np.ndarray, alpha: np.nda
     )
 
 
-def write_picture(image: pyvips.Image, path: Path) -> None:
-    """Writes the file by its ending, completely or not at all; raises OutputError."""
+def write_picture(image: pyvips.Image, path: Path, **changes: Any) -> None:
+    """Writes the file by its ending, completely or not at all; raises OutputError.
+
+    `changes` are options of the format's saver that go before those in FORMATS.
+    """
     kind = format_of(path)
-    options = dict(kind.options)
+    options = {**kind.options, **changes}
     if kind.saver == "pngsave":
         options["bitdepth"] = 16 if image.format == "ushort" else 8
     if kind.saver == "tiffsave" and image.format in ("float", "double"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterable, Mapping
@@ -60,7 +61,7 @@ def read_entries(path: Path) -> list[Entry]:
         entries = _from_folder(path) if path.is_dir() else _from_manifest(path)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # JSON and text decoding
+    except (ValueError, csv.Error) as error:  # JSON and text decoding are ValueErrors
         raise InvalidInput(f"{path} is not a readable manifest: {error}.") from error
     if not entries:
         raise InvalidInput(f"{path} names no composites; see painterly batch --help for the names of files.")
@@ -79,7 +80,14 @@ def _from_folder(folder: Path) -> list[Entry]:
         if role in files:
             twice[name] = role
         files[role] = path
-    return [Entry(name, files, twice=twice.get(name, "")) for name, files in found.items()]
+    return [
+        Entry(name, files, twice=twice.get(name, "")) for name, files in sorted(found.items(), key=_order)
+    ]
+
+
+def _order(named: tuple[str, Any]) -> list[tuple[int, str]]:
+    """Sorts names so that 2 comes before 10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", named[0])]
 
 
 def _from_manifest(path: Path) -> list[Entry]:

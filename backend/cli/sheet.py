@@ -14,6 +14,7 @@ from backend.cli.job import Job, Report
 from backend.cli.manifest import Entry
 from backend.cli.progress import duration
 from backend.picture_output import write_text
+from plugin.painterly.protocol.parameters import AUTO, BY_NAME, Value
 
 THUMBNAILS = "thumbnails"
 STYLE = """
@@ -32,7 +33,7 @@ figure { margin: 0; } figcaption, .faint, td:first-child { color: var(--faint); 
 img, .none { width: 100%; height: 320px; object-fit: contain; border-radius: 4px; background: var(--ground); }
 .none { display: grid; place-items: center; color: var(--faint); }
 .error { color: var(--bad); margin: .6rem 0 0; }
-details { margin-top: .6rem; } summary { cursor: pointer; } td { padding: 0 1.2rem 0 0; }
+.faint { margin: .6rem 0; } summary { cursor: pointer; } td { padding: 0 1.2rem 0 0; }
 td { font-variant-numeric: tabular-nums; vertical-align: top; }
 """
 
@@ -104,11 +105,9 @@ def _card(result: Result, folder: Path) -> str:
     if result.error:
         parts.append(f'<p class="error">{escape(result.error)}</p>')
     if result.report:
-        seconds = result.report.engine.get("seconds", {})
-        rows = {**{stage: duration(value) for stage, value in seconds.items()}}
-        parts.append(_table(f"{duration(result.report.seconds)} in all", rows))
+        parts.append(f'<p class="faint">{escape(_timings(result.report))}</p>')
     if result.job:
-        parts.append(_table("Settings", result.job.settings))
+        parts.append(_settings(result.job.settings))
     return "<article>\n" + "\n".join(parts) + "\n</article>"
 
 
@@ -122,9 +121,23 @@ def _figure(result: Result, role: str, folder: Path) -> str:
     return f"<figure>{picture}<figcaption>{role}</figcaption></figure>"
 
 
-def _table(title: str, rows: Mapping[str, Any]) -> str:
-    cells = "".join(f"<tr><td>{escape(str(k))}</td><td>{escape(str(v))}</td></tr>" for k, v in rows.items())
-    return f"<details><summary>{escape(title)}</summary><table>{cells}</table></details>"
+def _timings(report: Report) -> str:
+    """The seconds in all and by stage, and the notes, in one line."""
+    stages = [f"{stage} {duration(value)}" for stage, value in report.engine.get("seconds", {}).items()]
+    times = f"{duration(report.seconds)} in all" + (f" ({', '.join(stages)})" if stages else "")
+    return " ".join([times + ".", *report.notes])
+
+
+def _settings(settings: Mapping[str, Value]) -> str:
+    """A folded table of the settings, in the artist's words."""
+    rows = []
+    for name, value in settings.items():
+        shown = {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+        unit = BY_NAME[name].unit if value != AUTO else ""
+        rows.append(
+            f"<tr><td>{escape(BY_NAME[name].label)}</td><td>{escape(f'{shown} {unit}'.strip())}</td></tr>"
+        )
+    return f"<details><summary>Settings</summary><table>{''.join(rows)}</table></details>"
 
 
 def _address(path: Path, folder: Path) -> str:

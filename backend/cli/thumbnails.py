@@ -13,10 +13,11 @@ from backend.picture_output import make_folder, write_picture
 from backend.pictures import open_picture
 
 SIDE = 640
+QUALITY = 85
 
 
 def of_file(path: Path, target: Path) -> Path | None:
-    """Writes a thumbnail of the picture at `path` to `target`; None if that is not a readable picture."""
+    """Writes a thumbnail of the picture at `path` to `target`, a WebP file; None if that is not a readable picture."""
     return _write(lambda: _opaque(_load(path)), target)
 
 
@@ -35,7 +36,7 @@ def _write(draw: Callable[[], pyvips.Image], target: Path) -> Path | None:
     except (InvalidInput, pyvips.Error):
         return None
     make_folder(target.parent)
-    write_picture(small, target)
+    write_picture(small, target, lossless=False, Q=QUALITY)
     return target
 
 

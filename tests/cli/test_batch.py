@@ -76,7 +76,8 @@ def test_folder(painterly, engine, folder, tmp_path):
     assert len(page.anchors) == 3 * 3 + 2
     for link in page.images + page.anchors:
         assert (out / link).is_file(), link
-    assert "is empty" in page.words and "b & c" in page.words and "resolution350" in page.words
+    assert "is empty" in page.words and "b & c" in page.words and "Working resolution350 px" in page.words
+    assert "Clean colourson" in page.words and "first pass 2 s" in page.words
     assert "3 of 4 done, 1 failed" in page.words
 
 
