@@ -71,7 +71,7 @@ class Connection:
         return cls(endpoint, client)
 
     def submit(self, job: messages.Harmonize) -> None:
-        """Sends the job; where its pixels are not copied, they must not change until its Accepted or Failed."""
+        """Sends the job; its pixels may be on their way uncopied until its Accepted or Failed came."""
         self._unfinished.add(job.job)
         self._send(job)
 

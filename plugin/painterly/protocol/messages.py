@@ -179,7 +179,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The job is in the queue behind `position` others; 0 means that it is being worked on."""
+    """The job is in the queue behind `position` others; 0: it is next or being worked on."""
 
     job: str
     position: int

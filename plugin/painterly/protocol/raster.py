@@ -47,10 +47,12 @@ class Raster:
             raise ProtocolError(
                 f"A raster is 1 to {MAX_SIDE} pixels wide and high, not {self.width} x {self.height}."
             )
-        if byte_size(self.data) != self.expected_bytes:
+        size = byte_size(self.data)
+        if size != self.expected_bytes:
             raise ProtocolError(
-                f"A {self.width} x {self.height} {self.layout} {self.depth} raster holds {self.expected_bytes} bytes, not {byte_size(self.data)}."
-            )  # fmt: skip
+                f"A {self.width} x {self.height} {self.layout} {self.depth} raster "
+                f"holds {self.expected_bytes} bytes, not {size}."
+            )
 
     @property
     def expected_bytes(self) -> int:

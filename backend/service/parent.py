@@ -1,0 +1,32 @@
+"""Noticing that whoever started the service is gone, however that ended."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from plugin.painterly.protocol import process
+
+
+class ParentWatch:
+    """`gone()` is true once the process `pid` ended or, with `stdin`, standard input was closed.
+
+    `pid` 0 watches no process. A pid that the system gave to another process counts as gone.
+    """
+
+    def __init__(self, pid: int, stdin: bool):
+        self._pid = pid
+        self._started = process.started(pid) if pid else ""
+        self._closed = threading.Event()
+        if stdin:
+            threading.Thread(target=self._read_stdin, name="stdin", daemon=True).start()
+
+    def gone(self) -> bool:
+        if self._closed.is_set():
+            return True
+        return bool(self._pid) and (not self._started or process.started(self._pid) != self._started)
+
+    def _read_stdin(self) -> None:
+        while os.read(0, 4096):
+            pass
+        self._closed.set()

@@ -1,0 +1,70 @@
+"""The service's private folder: the exchange, the worker's log, and what dead services left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from plugin.painterly.protocol import process
+from plugin.painterly.protocol.endpoint import Endpoint, read_json, write_private_json
+from plugin.painterly.protocol.errors import ProtocolError
+from plugin.painterly.protocol.exchange import Exchange
+
+# A file that no job speaks of is from a client that vanished between writing and sending.
+_STRAY_SECONDS = 600.0
+_LOG_TAIL = 4000
+
+
+class Room:
+    """A folder `instance` inside `folder`, owner-only, gone when the service ends.
+
+    Folders of services that were killed are removed by the next start.
+    """
+
+    def __init__(self, folder: Path, instance: str):
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_dead(folder)
+        self.path = folder / instance
+        self.path.mkdir(mode=0o700)
+        owner = {"pid": os.getpid(), "started": process.started(os.getpid())}
+        write_private_json(self.path / "owner.json", owner)
+        (self.path / "exchange").mkdir(mode=0o700)
+        self.exchange = Exchange(self.path / "exchange")
+        self.log = self.path / "worker.log"
+
+    def log_tail(self) -> str:
+        """The last lines that the worker wrote, for bug reports."""
+        try:
+            return self.log.read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def sweep(self, in_use: set[str]) -> None:
+        """Removes old files of the exchange that are not `in_use`."""
+        for path in self.exchange.folder.iterdir():
+            if path.name not in in_use and time.time() - path.stat().st_mtime > _STRAY_SECONDS:
+                self.exchange.remove(path.name)
+
+    def close(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _remove_dead(folder: Path) -> None:
+    for path in folder.iterdir():
+        try:
+            owner = read_json(path / "owner.json")
+        except (OSError, ProtocolError):
+            continue  # not a room, or one that is just being made
+        if process.started(int(owner["pid"])) != owner["started"]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_connection_file(path: Path, instance: str) -> None:
+    """Removes the connection file unless another service has written its own there meanwhile."""
+    try:
+        if Endpoint.read(path).instance == instance:
+            path.unlink()
+    except (OSError, ProtocolError):
+        return  # already gone or no longer ours
