@@ -1,0 +1,80 @@
+"""The connection file and the question whether a process still lives."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from plugin.painterly.protocol import process
+from plugin.painterly.protocol.endpoint import Endpoint
+from plugin.painterly.protocol.errors import ProtocolError
+
+
+def endpoint(**more):
+    return Endpoint("tcp://127.0.0.1:5", "p" * 40, "c" * 40, "s" * 40, **more)
+
+
+def test_written_and_read_again(tmp_path):
+    here = endpoint(pid=os.getpid(), started=process.started(os.getpid()), instance="i", exchange="/x")
+    path = tmp_path / "deep" / "connection.json"
+    here.write(path)
+    assert Endpoint.read(path) == here and here.alive
+    assert os.listdir(path.parent) == ["connection.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
+def test_only_the_owner_may_read_it(tmp_path):
+    path = tmp_path / "connection.json"
+    path.write_text("{}")
+    path.chmod(0o644)
+    endpoint().write(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"address": 5}', json.dumps({"address": "x"}), "\xff"]
+)
+def test_what_is_no_connection_file(tmp_path, text):
+    path = tmp_path / "connection.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(ProtocolError):
+        Endpoint.read(path)
+
+
+def test_fields_of_later_versions_are_ignored(tmp_path):
+    path = tmp_path / "connection.json"
+    endpoint().write(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "later": 1}))
+    assert Endpoint.read(path) == endpoint()
+
+
+def test_a_damaged_field(tmp_path):
+    path = tmp_path / "connection.json"
+    endpoint().write(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pid": "5"}))
+    with pytest.raises(ProtocolError):
+        Endpoint.read(path)
+
+
+def test_a_process_is_known_by_its_start():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = process.started(child.pid)
+    assert started and started == process.started(child.pid)
+    assert endpoint(pid=child.pid, started=started).alive
+    assert not endpoint(pid=child.pid, started=started + "1").alive  # another process with this number
+    child.kill()
+    while process.started(child.pid):  # also as a zombie it is dead
+        pass
+    assert not endpoint(pid=child.pid, started=started).alive
+    child.wait()
+    assert process.started(child.pid) == ""
+    assert not endpoint(pid=child.pid, started="").alive
+    child.stdin.close()
+
+
+def test_another_machine_is_presumed_alive():
+    assert endpoint().alive
+    assert process.started(0) == process.started(-1) == ""
