@@ -7,12 +7,16 @@ import pytest
 
 from . import harness
 
-MODULES = [path.stem for path in sorted((harness.HERE / "inside").glob("*_cases.py")) if path.stem != "run_cases"]
+MODULES = [
+    path.stem for path in sorted((harness.HERE / "inside").glob("*_cases.py")) if path.stem != "run_cases"
+]
 
 
 def _cases(module):
     tree = ast.parse((harness.HERE / "inside" / (module + ".py")).read_text())
-    return [item.name for item in tree.body if isinstance(item, ast.FunctionDef) and item.name.startswith("case_")]
+    return [
+        item.name for item in tree.body if isinstance(item, ast.FunctionDef) and item.name.startswith("case_")
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +34,11 @@ def verdicts(warm_profile, tmp_path_factory):
 
 def _run(profile, module):
     output = harness.run_headless(profile, "run_cases", {"module": module, "cases": _cases(module)})
-    found = [json.loads(line[len("PAINTERLY-CASE "):]) for line in output.splitlines() if line.startswith("PAINTERLY-CASE ")]
+    found = [
+        json.loads(line[len("PAINTERLY-CASE ") :])
+        for line in output.splitlines()
+        if line.startswith("PAINTERLY-CASE ")
+    ]
     return {"output": output, "ended": "PAINTERLY-END" in output, **{each["name"]: each for each in found}}
 
 

@@ -68,8 +68,8 @@ def convert(data, width: int, height: int, source: Space, target: Space):
     try:
         layer = only_layer(document)
         layer.setPixelData(data, 0, 0, width, height)
-        document.setColorSpace(*target)
-        document.waitForDone()
+        # The layer, not the document: it is converted as for the screen, with black point compensation.
+        layer.setColorSpace(*target)
         return bytes(layer.pixelData(0, 0, width, height))
     finally:
         document.setModified(False)

@@ -110,9 +110,13 @@ def owning_layer(node: Optional[Node]) -> Node:
 def check_source(node: Node) -> None:
     """Raises Problem if nothing of this layer can be harmonized."""
     if node.type() in _WITHOUT_PIXELS:
-        raise Problem("“{}” has no pixels of its own: select the layer with the pasted object.".format(node.name()))
+        raise Problem(
+            "“{}” has no pixels of its own: select the layer with the pasted object.".format(node.name())
+        )
     if not all(layer.visible() for layer in ancestors(node)):
-        raise Problem("“{}” is hidden: show it first, so that you see what is harmonized.".format(node.name()))
+        raise Problem(
+            "“{}” is hidden: show it first, so that you see what is harmonized.".format(node.name())
+        )
 
 
 def source_of(key: str, node: Node) -> Source:

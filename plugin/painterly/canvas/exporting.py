@@ -68,7 +68,9 @@ def _plan(document: Document, node: Node, source: Source, wish: ExportWish, obj:
     window = geometry.source_window(obj, documents.canvas_box(document), wish.resolution)
     depth = colors.working_depth(colors.space_of(document))
     chain = documents.ancestors(node)
-    as_seen = any(layer.opacity() < 255 or layer.blendingMode() not in ("normal", "pass through") for layer in chain)
+    as_seen = any(
+        layer.opacity() < 255 or layer.blendingMode() not in ("normal", "pass through") for layer in chain
+    )
     return _Plan(source, wish, window, obj.intersect(window), depth, as_seen or node.inheritAlpha())
 
 
@@ -92,7 +94,9 @@ def _object_box(document: Document, node: Node, bounds: Box, selection: Optional
     x, y = selection.x(), selection.y()
     inside = inside.intersect(Box(x, y, x + selection.width(), y + selection.height()))
     if inside.empty:
-        raise Problem("The selection does not touch “{}”: select the object on it, or nothing.".format(node.name()))
+        raise Problem(
+            "The selection does not touch “{}”: select the object on it, or nothing.".format(node.name())
+        )
     return inside
 
 
@@ -105,7 +109,9 @@ def _read_selection(selection: Selection, box: Box) -> Raster:
 
 def _check_layer(plan: _Plan, layer: bytes, mask: Optional[Raster], canvas: Box) -> None:
     if not _any_alpha(layer, plan.depth):
-        raise Problem("“{}” is empty in the picture: select the layer with the pasted object.".format(plan.source.name))
+        raise Problem(
+            "“{}” is empty in the picture: select the layer with the pasted object.".format(plan.source.name)
+        )
     if mask is None and plan.layer == canvas and _opaque(layer, plan.depth):
         raise Problem(
             "“{}” covers the whole canvas: select the pasted object (any selection tool), "
@@ -222,7 +228,9 @@ def _projection(copy: Document, box: Box, depth: str) -> bytes:
 
 def _node_pixels(node: Node, box: Box, depth: str, space: Optional[colors.Space] = None) -> bytes:
     data = node.projectionPixelData(box.left, box.top, box.width, box.height)
-    return bytes(colors.convert(data, box.width, box.height, space or colors.space_of(node), colors.srgb(depth)))
+    return bytes(
+        colors.convert(data, box.width, box.height, space or colors.space_of(node), colors.srgb(depth))
+    )
 
 
 def _any_alpha(data: bytes, depth: str) -> bool:
@@ -234,7 +242,9 @@ def _opaque(data: bytes, depth: str) -> bool:
     size = colors.CHANNEL_BYTES[depth]
     one = {"U8": b"\xff", "U16": b"\xff\xff", "F32": b"\x00\x00\x80\x3f"}[depth]
     pixels = len(data) // (4 * size)
-    return all(data[3 * size + byte :: 4 * size].count(one[byte : byte + 1]) == pixels for byte in range(size))
+    return all(
+        data[3 * size + byte :: 4 * size].count(one[byte : byte + 1]) == pixels for byte in range(size)
+    )
 
 
 def _raster(data: bytes, box: Box, depth: str) -> Raster:

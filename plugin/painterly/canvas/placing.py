@@ -36,7 +36,12 @@ def place(
 
 
 def place_group(
-    document: Document, key: str, export: Export, results: Sequence[Tuple[str, Placed]], name: str, undo: UndoFollower
+    document: Document,
+    key: str,
+    export: Export,
+    results: Sequence[Tuple[str, Placed]],
+    name: str,
+    undo: UndoFollower,
 ) -> Steps:
     """Adds several results of one layer as a group in one step; only the topmost is visible."""
     spot = _spot(document, export)
@@ -106,5 +111,3 @@ def _fill(document: Document, layer: Node, result: Placed, box: Box) -> Generato
         converted = colors.convert(data, strip.width, strip.height, given, space)
         layer.setPixelData(converted, strip.left, strip.top, strip.width, strip.height)
         yield
-
-

@@ -5,7 +5,7 @@ import random
 
 import scenes
 from krita import Krita
-from scenes import SMALL, SRGB, add_layer, difference, export, finish, seen
+from scenes import SMALL, SRGB, add_layer, at_most, difference, export, finish, seen
 
 from plugin.painterly.canvas import Canvas, colors, documents
 from plugin.painterly.job import ABOVE
@@ -61,21 +61,32 @@ def _largest16(one, other):
     return max(abs(x - y) for x, y in zip(a, b))
 
 
-def _check(model, depth, profile, export_depth, tolerance8):
-    """Exports and places in that space; the tolerances are in steps of 8-bit sRGB."""
+def _mean_difference(one, other):
+    assert len(one) == len(other)
+    return sum(abs(a - b) for a, b in zip(one, other)) / len(one)
+
+
+def _check(model, depth, profile, export_depth, tolerance8, measure=difference):
+    """Exports and places in that space; tolerances are in steps of 8-bit sRGB, for the result by `measure`.
+
+    What is exported is what is shown; what is placed may lose by the profile's own tables (CMYK, LAB).
+    """
     doc, pasted = _scene(model, depth, profile)
     canvas = Canvas()
     got = export(doc, pasted, SMALL, canvas)
     assert got.depth == export_depth == got.painting.depth == got.layer.raster.depth
     shown_object = seen(doc, Box(60, 40, 100, 70))
     pasted.setVisible(False)
-    assert difference(_to8(got.painting), seen(doc, got.window)) <= tolerance8
+    exported8 = 1 if measure is _mean_difference else tolerance8
+    at_most(difference(_to8(got.painting), seen(doc, got.window)), exported8)
     pasted.setVisible(True)
-    assert difference(_to8(got.layer.raster), shown_object) <= tolerance8
-    wanted = Raster(20, 10, colors.layout(export_depth), export_depth, _wanted(got.layer.raster, export_depth))
+    at_most(difference(_to8(got.layer.raster), shown_object), exported8)
+    wanted = Raster(
+        20, 10, colors.layout(export_depth), export_depth, _wanted(got.layer.raster, export_depth)
+    )
     result = Placed(wanted, 70 - got.window.left, 50 - got.window.top)
     landing = finish(canvas.place(got, result, "result", ABOVE))
-    assert difference(_to8(wanted), seen(doc, Box(70, 50, 90, 60))) <= tolerance8
+    at_most(measure(_to8(wanted), seen(doc, Box(70, 50, 90, 60))), tolerance8)
     layer = documents.find_node(doc, landing.node)
     assert colors.space_of(layer) == colors.space_of(doc)
     return doc, got, wanted, layer
@@ -102,22 +113,22 @@ def case_rgba_u16_is_exact():
 
 def case_rgba_u16_linear_keeps_sixteen_bits():
     _, got, wanted, layer = _check("RGBA", "U16", LINEAR, "U16", 1)
-    assert _largest16(_to16(got.layer.raster), _colors(40, 30, 2)) <= 40  # of 65535; an 8-bit step is 257
+    at_most(_largest16(_to16(got.layer.raster), _colors(40, 30, 2)), 40)  # of 65535; an 8-bit step is 257
 
 
 def case_rgba_f32_keeps_more_than_eight_bits():
     _, got, _, _ = _check("RGBA", "F32", SRGB, "F32", 1)
-    assert _largest16(_to16(got.layer.raster), _colors(40, 30, 2)) <= 8
+    at_most(_largest16(_to16(got.layer.raster), _colors(40, 30, 2)), 16)
 
 
 def case_rgba_f32_linear():
     _, got, _, _ = _check("RGBA", "F32", LINEAR, "F32", 1)
-    assert _largest16(_to16(got.layer.raster), _colors(40, 30, 2)) <= 40
+    at_most(_largest16(_to16(got.layer.raster), _colors(40, 30, 2)), 40)
 
 
 def case_rgba_f16_linear():
     _, got, _, _ = _check("RGBA", "F16", LINEAR, "F32", 1)
-    assert _largest16(_to16(got.layer.raster), _colors(40, 30, 2)) <= 64
+    at_most(_largest16(_to16(got.layer.raster), _colors(40, 30, 2)), 64)
 
 
 def case_rgba_f16():
@@ -133,15 +144,15 @@ def case_gray_u16():
 
 
 def case_cmyk_u8():
-    _check("CMYKA", "U8", _profile("CMYKA", "U8"), "U16", 8)
+    _check("CMYKA", "U8", _profile("CMYKA", "U8"), "U16", 6, _mean_difference)
 
 
 def case_cmyk_u16():
-    _check("CMYKA", "U16", _profile("CMYKA", "U16"), "U16", 8)
+    _check("CMYKA", "U16", _profile("CMYKA", "U16"), "U16", 6, _mean_difference)
 
 
 def case_lab_u16():
-    _check("LABA", "U16", _profile("LABA", "U16"), "U16", 2)
+    _check("LABA", "U16", _profile("LABA", "U16"), "U16", 0.5, _mean_difference)
 
 
 def case_lab_f32():

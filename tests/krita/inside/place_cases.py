@@ -32,7 +32,8 @@ def _placed(doc, pasted, mode=ABOVE, change=None):
 
 
 def _names(parent):
-    return [node.name() for node in parent.childNodes()]
+    """Layers, bottom to top; the document's selection is a node too."""
+    return [node.name() for node in parent.childNodes() if not documents.is_mask(node)]
 
 
 def case_result_is_above_its_hidden_original():
@@ -155,7 +156,10 @@ def case_variants_are_one_group():
     landing = finish(canvas.place_group(got, results, "variants"))
     group = documents.find_node(doc, landing.node)
     assert _names(doc.rootNode()) == ["Background", "object", "variants", "above"]
-    assert [(node.name(), node.visible()) for node in group.childNodes()] == [("style 1", False), ("style 5", True)]
+    assert [(node.name(), node.visible()) for node in group.childNodes()] == [
+        ("style 1", False),
+        ("style 5", True),
+    ]
     assert bytes(group.childNodes()[0].pixelData(95, 75, 50, 40)) == RESULT
 
 

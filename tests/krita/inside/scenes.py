@@ -93,3 +93,7 @@ def seen(doc, box):
     doc.waitForDone()
     image = doc.projection(box.left, box.top, box.width, box.height)
     return image.constBits().asstring(4 * box.width * box.height)
+
+
+def at_most(value, limit):
+    assert value <= limit, "{} is more than {}".format(value, limit)
