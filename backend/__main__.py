@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import re
 import sys
 from typing import NoReturn, Sequence
 
@@ -45,12 +46,23 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def _joined(arguments: list[str]) -> list[str]:
+    """The arguments with "--offset -5,3" as "--offset=-5,3": argparse takes a lone "-5,3" for an option."""
+    joined: list[str] = []
+    for word in arguments:
+        if joined and joined[-1].startswith("--") and re.match(r"-\d", word):
+            joined[-1] += "=" + word
+        else:
+            joined.append(word)
+    return joined
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; every failure becomes a sentence on stderr and an exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     try:
-        args = _parser(chosen).parse_args(arguments)
+        args = _parser(chosen).parse_args(_joined(arguments))
         return importlib.import_module(COMMANDS[args.command][0]).run(args)
     except Stopped as stopped:
         return _say(stopped, EXIT_STOPPED)

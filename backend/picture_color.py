@@ -103,10 +103,17 @@ def _is_managed(image: pyvips.Image) -> bool:
 
 
 def _has_profile(image: pyvips.Image) -> bool:
-    """Whether a profile is embedded that fits the image's channels."""
+    """Whether a profile is embedded that fits the image's channels and works in both directions."""
     if image.get_typeof(PROFILE) == 0:
         return False
-    return bytes(image.get(PROFILE)[16:20]) == SIGNATURES[colour_bands(image)]
+    profile = image.get(PROFILE)
+    if bytes(profile[16:20]) != SIGNATURES[colour_bands(image)]:
+        return False
+    try:
+        _export_with(pyvips.Image.black(1, 1, bands=3).copy(interpretation="lab"), profile).max()
+    except pyvips.Error:
+        return False
+    return True
 
 
 def _assumed(image: pyvips.Image) -> str:
@@ -117,6 +124,10 @@ def _assumed(image: pyvips.Image) -> str:
 def _export(lab: pyvips.Image, like: pyvips.Image) -> pyvips.Image:
     if not _has_profile(like):
         return lab.icc_export(output_profile=_assumed(like), intent=INTENT, depth=16)
+    return _export_with(lab, like.get(PROFILE))
+
+
+def _export_with(lab: pyvips.Image, profile: bytes) -> pyvips.Image:
     lab = lab.copy()
-    lab.set_type(pyvips.GValue.blob_type, PROFILE, like.get(PROFILE))
+    lab.set_type(pyvips.GValue.blob_type, PROFILE, profile)
     return lab.icc_export(intent=INTENT, depth=16)

@@ -126,7 +126,7 @@ def painted(image: pyvips.Image, window: Box, colours: np.ndarray, alpha: np.nda
     over = np.concatenate(
         [
             picture_color.from_srgb(colours[part], under),
-            np.ones((*weight.shape[:2], samples.shape[2] - bands)),
+            np.ones((*weight.shape[:2], samples.shape[2] - bands), np.float32),
         ],
         axis=2,
     )

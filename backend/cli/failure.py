@@ -8,6 +8,8 @@ import time
 import traceback
 from pathlib import Path
 
+from plugin.painterly.protocol.places import places
+
 EXIT_STOPPED = 130
 
 
@@ -15,23 +17,14 @@ class Stopped(Exception):
     """The user stopped the command; the message says in one sentence what was kept."""
 
 
-def log_folder() -> Path:
-    """Where `install.py --where` says that logs are; not made here. A test holds the two together."""
-    home = Path.home()
-    if os.environ.get("PAINTERLY_HOME"):
-        base = Path(os.environ["PAINTERLY_HOME"]).expanduser().absolute()
-    elif os.name == "nt":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "Painterly"
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support" / "Painterly"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "painterly"
-    return base / "log"
+def data_folder() -> Path:
+    """Where Painterly keeps its own files; not made here."""
+    return places().data
 
 
 def save_details(error: BaseException) -> str:
     """Writes the traceback to a log file; the rest of a sentence that says where, or why it could not."""
-    path = log_folder() / time.strftime(f"error-%Y%m%d-%H%M%S-{os.getpid()}.log")
+    path = places().log / time.strftime(f"error-%Y%m%d-%H%M%S-{os.getpid()}.log")
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

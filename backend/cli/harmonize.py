@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=sentence(parse_offset),
         default=(0, 0),
         metavar="X,Y",
-        help="where the cut-out's top left corner lies on the painting; --offset=-5,0 if negative",
+        help="where the cut-out's top left corner lies on the painting",
     )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="png, tif, webp or jpg"

@@ -55,6 +55,10 @@ class Scene:
     naive: np.ndarray
     mask: np.ndarray
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The pixels by the names that the engine's Composite gives them."""
+        return {"painting": self.original, "naive": self.naive, "mask": self.mask}
+
 
 def load(sources: Sources, resolution: int) -> Scene:
     """Opens and checks the files and reads the source window; raises InvalidInput."""

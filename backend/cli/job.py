@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
-from backend.cli.inputs import Scene, Sources, load
+from backend.cli.inputs import Scene, Sources, load, over
 from backend.cli.runner import Runner
 from backend.cli.stages import StageFolder
 from backend.harmonize.errors import Cancelled
@@ -68,8 +68,8 @@ def run_job(job: Job, get_runner: Callable[[], Runner], on_step: OnStep) -> Repo
     scene = load(job.sources, int(job.settings["resolution"]))
     stages = None if job.stages is None else StageFolder(job.stages)
     if stages:
-        for name in ("original", "naive", "mask"):
-            stages.save("painting" if name == "original" else name, getattr(scene, name))
+        for name, pixels in scene.arrays().items():
+            stages.save(name, pixels)
     cancelled, output = False, job.output
     try:
         outcome = get_runner().harmonize(_composite(scene), job.settings, together(on_step, stages))
@@ -79,7 +79,9 @@ def run_job(job: Job, get_runner: Callable[[], Runner], on_step: OnStep) -> Repo
         cancelled, output, outcome = True, partial_name(job.output), stopped.best
     if stages:
         stages.finish()
-        stages.save("alpha", _channels_last(outcome.alpha))
+        alpha = _channels_last(outcome.alpha)
+        stages.save("alpha", alpha)
+        stages.save("result", over(scene.original, _channels_last(outcome.image), alpha))
     notes = _write(scene, outcome, output)
     seconds = time.monotonic() - started
     return Report(job, output, outcome.report, seconds, cancelled, notes, stages.files if stages else {})
@@ -105,8 +107,10 @@ def _composite(scene: Scene) -> Composite:
 
     from backend.harmonize.composite import Composite
 
-    arrays = (scene.original, scene.naive, scene.mask)
-    return Composite(*(torch.from_numpy(array).permute(2, 0, 1).contiguous() for array in arrays))
+    def tensor(pixels):
+        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+    return Composite(**{name: tensor(pixels) for name, pixels in scene.arrays().items()})
 
 
 def _write(scene: Scene, outcome: Outcome, output: Path) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from backend import picture_output
-from installer.places import places
+from plugin.painterly.protocol.places import places
 from tests.cli.conftest import HEIGHT, WIDTH, noise, object_mask, options, save
 from tests.cli.fake_engine import Misfortune
 

@@ -90,7 +90,7 @@ def test_stages_are_saved(painterly, files, tmp_path):
     )
     assert finished.code == 0
     saved = json.loads(finished.out)["files"]["stages"]
-    assert list(saved) == ["painting", "naive", "mask", "first pass", "second pass", "alpha"]
+    assert list(saved) == ["painting", "naive", "mask", "first pass", "second pass", "alpha", "result"]
     assert sorted(stages.iterdir()) == sorted(Path(path) for path in saved.values())
     assert (samples_of(saved["naive"]) == noise(seed=2)).all()
     assert (samples_of(saved["mask"]) == object_mask()).all()

@@ -125,6 +125,48 @@ def test_pasted_picture_in_another_profile_is_converted(painterly, engine, files
     assert np.abs(seen - (np.array([200, 80, 40]) / 255)[:, None, None]).max() < 1 / 255
 
 
+def test_broken_profile_counts_as_srgb(painterly, engine, files, tmp_path):
+    image = pyvips.Image.new_from_array(noise(), interpretation="srgb")
+    profile = pyvips.Operation.call("profile_load", "p3")
+    broken = profile[:200] + bytes(len(profile) - 200)
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", broken)
+    image.tiffsave(str(tmp_path / "p.tif"))
+    files["--painting"] = tmp_path / "p.tif"
+    finished = painterly("harmonize", *options(files), "-o", tmp_path / "o.tif")
+    assert finished.code == 0, finished.err
+    assert (engine.jobs[0][0].painting.permute(1, 2, 0).numpy() * 255).round().astype(
+        int
+    ).tolist() == noise().tolist()
+    assert (samples_of(tmp_path / "o.tif")[OUTSIDE] == noise()[OUTSIDE]).all()
+    assert (samples_of(tmp_path / "o.tif")[INSIDE] == [255, 0, 0]).all()
+
+
+def test_jpeg_puts_transparency_on_white(painterly, files, tmp_path):
+    painting = noise(bands=4)
+    painting[..., 3] = 0
+    files["--painting"] = save(tmp_path / "p.png", painting)
+    finished = painterly("harmonize", *options(files), "-o", tmp_path / "o.jpg")
+    assert finished.code == 0 and "transparency" in finished.err
+    assert (samples_of(tmp_path / "o.jpg")[:16, :16] >= 254).all()
+
+
+@pytest.mark.parametrize("width, height", [(64, 4000), (4000, 64), (64, 64)])
+def test_any_aspect(painterly, engine, tmp_path, width, height):
+    painting = np.random.default_rng(5).integers(0, 256, (height, width, 3), np.uint8)
+    layer = np.full((9, 9, 4), 200, np.uint8)
+    layer[..., 3] = 255
+    save(tmp_path / "p.png", painting)
+    save(tmp_path / "l.png", layer)
+    at = (width - 9, height - 9)
+    finished = painterly(
+        "harmonize", "--painting", tmp_path / "p.png", "--layer", tmp_path / "l.png",
+        "--offset", f"{at[0]},{at[1]}", "-o", tmp_path / "o.png",
+    )  # fmt: skip
+    assert finished.code == 0, finished.err
+    painting[at[1] :, at[0] :] = [255, 0, 0]
+    assert (samples_of(tmp_path / "o.png") == painting).all()
+
+
 def test_cmyk_tiff_stays_cmyk_and_png_gets_srgb(painterly, files, tmp_path):
     inks = noise(bands=4) // 2
     files["--painting"] = save(tmp_path / "p.tif", inks, "cmyk")
@@ -186,7 +228,7 @@ def test_cut_out_may_hang_over_the_edge(painterly, engine, files, tmp_path, offs
     x, y = offset
     code = painterly(
         "harmonize", "--painting", files["--painting"], "--layer", tmp_path / "l.png",
-        f"--offset={x},{y}", "-o", tmp_path / "o.png",
+        "--offset", f"{x},{y}", "-o", tmp_path / "o.png",
     ).code  # fmt: skip
     assert code == 0
     painting, expected = samples_of(files["--painting"]), samples_of(files["--painting"]).copy()
