@@ -105,6 +105,11 @@ class Scene:
             region=_whole(size) if full_frame else _around(loose, margin),
         )
 
+    def to(self, device: torch.device) -> Scene:
+        """The same scene with its tensors on `device`."""
+        painting, naive = self.painting.to(device), self.naive.to(device)
+        return Scene(painting, naive, self.tight.to(device), self.loose.to(device), self.region)
+
 
 def grown(composite: Composite, by: int) -> Composite:
     """The composite with its tight mask grown by `by` pixels."""

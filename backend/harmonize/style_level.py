@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
+
+from .composite import resize
+from .ops.color import luminance
+from .ops.masks import gaussian_blur
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,25 @@ def weights(painting: Tensor, level: float, content: float = 1.0, smoothness: fl
     """
     v = 10 / (1 + math.exp(min(1e4 * noise(painting) - 25, 700)))
     return Weights(content=content, style=level, histogram=(10 - v) * level, variation=v * level * smoothness)
+
+
+# Ridge regression of log(level) on three statistics, fitted to the 12 levels that the authors published.
+# Mean error by leave-one-out 1.46; 1.68 when the choice of these three among 16 statistics is left out
+# as well; always answering 5 errs by 2.57.
+_INTERCEPT, _TEXTURE, _BRIGHTNESS, _CONTRAST = 8.364, 1.042, -2.242, -7.245
+LOWEST, HIGHEST = 1.0, 10.0
+STANDARD_SIZE = 700  # px, long side: the statistics' scale
+
+
+def estimate(painting: Tensor) -> float:
+    """The style level (1 to 10) of a painting (3, H, W) in 0..1, from its fine texture, brightness and contrast.
+
+    The authors' classifier was never released. Rough surfaces speak for a visible hand; brightness and
+    contrast separate paintings that are rough from those that are merely bright and detailed.
+    """
+    height, width = painting.shape[1:]
+    shrink = min(1.0, STANDARD_SIZE / max(height, width))
+    lum = luminance(resize(painting, (max(2, round(height * shrink)), max(2, round(width * shrink)))))
+    band = (gaussian_blur(lum, 1) - gaussian_blur(lum, 2)).abs().median().clamp_min(1e-5)
+    value = _INTERCEPT + _TEXTURE * band.log() + _BRIGHTNESS * lum.mean() + _CONTRAST * lum.std()
+    return float(value.exp().clamp(LOWEST, HIGHEST))

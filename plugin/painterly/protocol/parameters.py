@@ -145,6 +145,12 @@ PARAMETERS = (
         minimum=0, maximum=5000, step=10, advanced=True,
     ),
     Parameter(
+        "schedule", "Schedule", "choice",
+        "pyramid paints from coarse to fine around the object; published works on the whole frame at one "
+        "size as in the paper, many times slower.",
+        choices=("pyramid", "published"), advanced=True,
+    ),
+    Parameter(
         "network", "Network", "choice",
         "The network whose features describe the brushwork. vgg19 and vgg16 are downloads of about 0.5 GB.",
         choices=("packaged", "vgg19", "vgg16"), advanced=True,
@@ -179,6 +185,7 @@ _BALANCED = {
     "patch_synthesis": True,
     "first_iterations": 60,
     "second_iterations": 40,
+    "schedule": "pyramid",
     "network": "packaged",
     "device": AUTO,
     "precision": AUTO,
@@ -190,7 +197,9 @@ PRESETS = {
     "balanced": _BALANCED,
     "high": dict(_BALANCED, resolution=1024, first_iterations=150, second_iterations=200),
     # The published setting (Luan et al. 2018, section 4): 2 x 1000 iterations at 700 px, full frame.
-    "paper": dict(_BALANCED, first_iterations=1000, second_iterations=1000, precision="float32"),
+    "paper": dict(
+        _BALANCED, schedule="published", first_iterations=1000, second_iterations=1000, precision="float32"
+    ),
 }  # type: Dict[str, Dict[str, Value]]
 
 DEFAULT_PRESET = "balanced"

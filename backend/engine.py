@@ -1,0 +1,113 @@
+"""The engine as the command line and the service use it: settings in, outcome out, warm in between."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from backend import machine
+from backend.harmonize import networks
+from backend.harmonize.composite import Composite
+from backend.harmonize.config import Config, coarse_to_fine, published
+from backend.harmonize.errors import OutOfMemory
+from backend.harmonize.memo import Memo
+from backend.harmonize.pipeline import Outcome, harmonize
+from backend.harmonize.step import OnStep, ignore
+from plugin.painterly.protocol.geometry import Box, working_scale
+from plugin.painterly.protocol.parameters import AUTO, Value
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+SCHEDULES = {"pyramid": coarse_to_fine, "published": published}
+
+
+class Engine:
+    """Keeps networks, the painting's features and pass 1 warm between jobs. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._networks: dict[tuple, networks.Network] = {}
+        self._memo = Memo()
+
+    def describe(self) -> dict[str, Any]:
+        """The machine as it would be used with device and precision on auto; loads no weights."""
+        device = machine.choose_device(AUTO)
+        precision = machine.choose_precision(AUTO, device)
+        return {
+            "device": str(device),
+            "precision": str(precision).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        }
+
+    def harmonize(
+        self, composite: Composite, settings: Mapping[str, Value], on_step: OnStep = ignore
+    ) -> Outcome:
+        """One job; `settings` are complete (`parameters.resolve`). Raises HarmonizeError kinds."""
+        started = time.monotonic()
+        network = self._network(settings)
+        loaded = time.monotonic()
+        config = configure(composite, settings)
+        try:
+            outcome = harmonize(composite, network, config, on_step, self._memo)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            self._memo.clear()
+            raise OutOfMemory(
+                f"The memory of {network.device} did not suffice; choose a smaller working resolution or the cpu."
+            ) from error
+        report = outcome.report
+        report["seconds"] = {"load": round(loaded - started, 3), **report["seconds"]}
+        report["peak_memory_mb"] = _peak_memory(network.device)
+        report["versions"] = {"torch": torch.__version__, "python": platform.python_version()}
+        return outcome
+
+    def _network(self, settings: Mapping[str, Value]) -> networks.Network:
+        device = machine.choose_device(str(settings["device"]))
+        dtype = machine.choose_precision(str(settings["precision"]), device)
+        name = str(settings["network"])
+        key = (name, str(device), dtype)
+        if key not in self._networks:
+            self._networks = {key: networks.load(name).to(device, dtype)}  # one at a time: memory
+        return self._networks[key]
+
+
+def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
+    """The numerics' view of an artist's settings for this composite."""
+    height, width = composite.mask.shape[1:]
+    rows = composite.mask[0].amax(dim=1).nonzero()[:, 0]
+    columns = composite.mask[0].amax(dim=0).nonzero()[:, 0]
+    bounds = Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+    schedule = str(settings["schedule"])
+    first, second = SCHEDULES[schedule](settings["first_iterations"], settings["second_iterations"])
+    return Config(
+        style_level=None if settings["style"] == AUTO else float(settings["style"]),
+        content=float(settings["content"]),
+        smoothness=float(settings["smoothness"]),
+        grow=int(settings["grow"]),
+        feather=float(settings["feather"]),
+        chroma_denoise=bool(settings["chroma_denoise"]),
+        patch_synthesis=bool(settings["patch_synthesis"]),
+        seed=int(settings["seed"]),
+        working_scale=working_scale(bounds, Box(0, 0, width, height), int(settings["resolution"])),
+        first=first,
+        second=second,
+        full_frame=schedule == "published",
+    )
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Megabytes: the device's own peak on a graphics card, else this process's."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20)
+    if resource is None:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))

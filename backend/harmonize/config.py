@@ -1,0 +1,61 @@
+"""Everything the numerics are told besides pixels, as frozen dataclasses.
+
+What an artist can change comes from outside (`plugin/painterly/protocol/parameters.py` declares it) and
+therefore has no default here; constants of the method stand in the module that uses them, with source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .optimize import Plan
+
+# The paper's pictures are 700 px; the loose mask's blur is meant for that size.
+REFERENCE_SIZE = 700
+
+
+@dataclass(frozen=True)
+class Level:
+    """One octave of the pyramid: `scale` relative to the working resolution, and how it is optimized."""
+
+    scale: float
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one run.
+
+    `style_level` None estimates it from the painting; `content` and `smoothness` multiply weights;
+    `grow` and `feather` are in pixels of the composite; `working_scale` (0..1] goes from those pixels
+    to the working resolution. `first` is pass 1's level, `second` pass 2's from coarse to fine.
+    `full_frame` optimizes the whole picture instead of the region around the object.
+    """
+
+    style_level: float | None
+    content: float
+    smoothness: float
+    grow: int
+    feather: float
+    chroma_denoise: bool
+    patch_synthesis: bool
+    seed: int
+    working_scale: float
+    first: Level
+    second: tuple[Level, ...]
+    full_frame: bool
+
+
+def coarse_to_fine(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:
+    """Large moves at half size where an iteration costs a quarter, few at full size to settle.
+
+    Deviation from the paper (one scale, L-BFGS): the bench folder's README has the measured effect.
+    """
+    coarse = Level(0.5, Plan(2 * second_iterations))
+    return Level(0.5, Plan(first_iterations)), (coarse, Level(1.0, Plan(second_iterations)))
+
+
+def published(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:
+    """One scale and L-BFGS for both passes, as published (Luan et al. 2018, section 4)."""
+    first = Level(1.0, Plan(first_iterations, method="lbfgs"))
+    return first, (Level(1.0, Plan(second_iterations, method="lbfgs")),)

@@ -1,0 +1,51 @@
+"""Results kept for the next run on the same pictures: features, pass 1, mappings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Kept at most; the oldest goes first. A 700 px painting's features are about 150 MB in bfloat16.
+LIMIT_BYTES = 1 << 29
+
+
+class Memo:
+    """A cache of tensors, or dicts of them, by what they were computed from."""
+
+    def __init__(self, limit: int = LIMIT_BYTES):
+        self._limit = limit
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make()` gives, made once as long as there is room for it."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        self._kept.move_to_end(key)
+        value = self._kept[key]
+        while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > self._limit:
+            self._kept.popitem(last=False)
+        if _size(value) > self._limit:
+            self._kept.clear()
+        return value
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+
+def digest(*tensors: Tensor) -> str:
+    """A name for these tensors' contents and shapes."""
+    state = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        state.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
+        state.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return state.hexdigest()
+
+
+def _size(value: Any) -> int:
+    parts = value.values() if isinstance(value, dict) else [value]
+    return sum(part.numel() * part.element_size() for part in parts)

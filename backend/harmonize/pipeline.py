@@ -1,0 +1,254 @@
+"""The whole method: two passes over a pyramid, post-process, composite. Read this first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import postprocess
+from .composite import Composite, Scene, grown, resize
+from .config import REFERENCE_SIZE, Config, Level
+from .errors import Cancelled
+from .first_pass import STYLE_LAYERS as FIRST_LAYERS
+from .first_pass import first_pass
+from .memo import Memo, digest
+from .networks import Network
+from .ops.masks import gaussian_blur, loose_mask
+from .optimize import OnIteration
+from .progress import Progress, Stage
+from .second_pass import STYLE_LAYERS as SECOND_LAYERS
+from .second_pass import match, second_pass
+from .step import OnStep, ignore
+from .style_level import estimate, weights
+
+MARGIN = 72  # see plugin/painterly/protocol/geometry.py
+ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
+POSTPROCESS_COST = 12.0  # in full-resolution iterations
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What comes out, on the CPU, the size of the composite; float32, sRGB 0..1.
+
+    The final picture is painting * (1 - alpha) + image * alpha; `alpha` (1, H, W) is exactly 0 outside the
+    feathered mask. `report` is plain data about how it was made.
+    """
+
+    image: Tensor  # (3, H, W)
+    alpha: Tensor
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def harmonize(
+    composite: Composite,
+    network: Network,
+    config: Config,
+    on_step: OnStep = ignore,
+    memo: Memo | None = None,
+) -> Outcome:
+    """The composite with its object painted by the painting's hand.
+
+    Computes on the network's device. One call's arguments determine its result; `memo` only saves
+    time. `on_step` is called after each iteration and may raise `Cancelled`, which then carries the best
+    picture so far.
+    """
+    run = _Run(composite, network, config, on_step, memo or Memo())
+    try:
+        return run.through()
+    except Cancelled as stopped:
+        stopped.best = run.so_far()
+        raise
+
+
+class _Run:
+    """One job on its way through the stages; `picture` is the latest whole working picture."""
+
+    def __init__(self, composite: Composite, network: Network, config: Config, on_step: OnStep, memo: Memo):
+        self._composite = grown(composite, config.grow)
+        self._network, self._config, self._memo = network, config, memo
+        self._levels = _fitting(config.second, self._composite, config)
+        self._scenes = [self._scene(level) for level in self._levels]
+        self._first_scene = self._scene(_fitting((config.first,), self._composite, config)[0])
+        self._painting_key = digest(composite.painting)
+        level = config.style_level
+        self.style_level = estimate(composite.painting) if level is None else level
+        self._progress = Progress(self._stages(), on_step)
+        self._picture: Tensor | None = None
+
+    def through(self) -> Outcome:
+        start, guide = self._first(), None
+        for index, scene in enumerate(self._scenes):
+            start, guide = self._between(start, scene, first=index == 0)
+            start = self._second(index, scene, start, guide)
+        return self._finish()
+
+    def so_far(self) -> Outcome | None:
+        """The latest picture as an outcome without post-process, or None."""
+        return None if self._picture is None else self._outcome(self._enlarged(self._picture, texture=False))
+
+    # -- stages ------------------------------------------------------------------------------------
+
+    def _first(self) -> Tensor:
+        """Pass 1's whole picture; kept, since it does not depend on style level or other weights."""
+        scene, plan = self._first_scene, self._config.first.plan
+        key = ("first", self._key(scene), digest(scene.naive, scene.tight), plan, scene.region)
+        return self._memo.get(
+            key,
+            lambda: scene.region.paste(
+                scene.naive,
+                first_pass(scene, self._network, self._source(scene, FIRST_LAYERS), plan, self._on(0, scene)),
+            ),
+        )
+
+    def _between(self, picture: Tensor, scene: Scene, first: bool) -> tuple[Tensor, Tensor]:
+        """What a level starts from and what is matched, both the region's, from the picture before it.
+
+        The change made so far is enlarged, not the picture, so that the naive picture's fine detail
+        stays. Pass 2's first level starts from the naive picture, as published.
+        """
+        size = tuple(scene.naive.shape[1:])
+        before = resize(self._composite.naive.to(picture.device), tuple(picture.shape[1:])) * 255
+        guide = (scene.naive + resize(picture - before, size)).clamp(0, 255)
+        guide = torch.lerp(scene.painting, guide, scene.loose)
+        start = scene.naive if first else guide
+        return scene.region.of(start), scene.region.of(guide)
+
+    def _second(self, index: int, scene: Scene, start: Tensor, guide: Tensor) -> Tensor:
+        source = self._source(scene, SECOND_LAYERS)
+        mapping = match(guide, scene, self._network, source)
+        settings = self._config
+        picture = second_pass(
+            start,
+            mapping,
+            scene,
+            self._network,
+            source,
+            weights(self._composite.painting, self.style_level, settings.content, settings.smoothness),
+            self._levels[index].plan,
+            self._on(index + 1, scene),
+        )
+        self._picture = scene.region.paste(scene.painting, picture)
+        return self._picture
+
+    def _finish(self) -> Outcome:
+        scene, picture, settings = self._scenes[-1], self._picture / 255, self._config
+        region, painting = scene.region, scene.painting / 255
+        part = region.of(picture)
+        if settings.chroma_denoise:
+            part = postprocess.denoise_chroma(part)
+        if settings.patch_synthesis:
+            part = postprocess.synthesize(part, painting, region.of(scene.loose), settings.seed)
+        self._picture = region.paste(painting, part) * 255
+        outcome = self._outcome(self._enlarged(self._picture, texture=True))
+        self._progress.tick(len(self._levels) + 1, 1)
+        return Outcome(outcome.image, outcome.alpha, self._report())
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    def _enlarged(self, picture: Tensor, texture: bool) -> Tensor:
+        """The working picture (0..255) at the composite's size, 0..1; with the painting's fine texture."""
+        painting = self._composite.painting
+        size, picture = tuple(painting.shape[1:]), picture / 255
+        if tuple(picture.shape[1:]) == size:
+            return picture
+        if not texture:
+            return resize(picture, size).clamp(0, 1)
+        loose = loose_mask(self._composite.mask, self._mask_scale(size))
+        device = picture.device
+        return postprocess.enlarge(picture, painting.to(device), loose.to(device), self._config.seed)
+
+    def _outcome(self, image: Tensor) -> Outcome:
+        """Feathered with the tight mask: half weight at its edge, none `feather` pixels outside."""
+        mask = self._composite.mask
+        alpha = gaussian_blur(mask, self._config.feather / 2)
+        alpha = torch.where(alpha < ALPHA_CUT, 0.0, alpha).clamp(0, 1)
+        image = torch.where(alpha > 0, image.cpu().float(), self._composite.painting)
+        return Outcome(image, alpha, self._report())
+
+    def _scene(self, level: Level) -> Scene:
+        height, width = self._composite.mask.shape[1:]
+        scale = level.scale * self._config.working_scale
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        margin = MARGIN
+        scene = Scene.at(self._composite, size, margin, self._config.full_frame, self._mask_scale(size))
+        return scene.to(self._network.device)
+
+    def _mask_scale(self, size: tuple[int, int]) -> float:
+        return max(size) / REFERENCE_SIZE
+
+    def _source(self, scene: Scene, layers: tuple[str, ...]) -> dict[str, Tensor]:
+        """The painting's features, kept for the next run with other settings or another object."""
+
+        def make() -> dict[str, Tensor]:
+            with torch.no_grad():
+                return self._network.features(scene.painting[None], layers)
+
+        return self._memo.get(("features", layers, self._key(scene)), make)
+
+    def _key(self, scene: Scene) -> tuple:
+        network = self._network
+        return (network.name, str(network.dtype), self._painting_key, tuple(scene.painting.shape))
+
+    def _on(self, stage: int, scene: Scene) -> OnIteration:
+        def on_iteration(iteration: int, image: Tensor, losses: dict[str, Tensor]) -> None:
+            self._picture = scene.region.paste(scene.painting, image)
+            self._progress.tick(stage, iteration, losses, self._preview)
+
+        return on_iteration
+
+    def _preview(self) -> Tensor:
+        return self._outcome(self._enlarged(self._picture, texture=False)).image
+
+    def _stages(self) -> list[Stage]:
+        full = _pixels(self._scenes[-1])
+        first = Stage(
+            "first pass", self._config.first.plan.iterations, 1.3 * _pixels(self._first_scene) / full
+        )
+        second = [
+            Stage("second pass", level.plan.iterations, _pixels(scene) / full)
+            for level, scene in zip(self._levels, self._scenes)
+        ]
+        return [first, *second, Stage("postprocess", 1, POSTPROCESS_COST)]
+
+    def _report(self) -> dict[str, Any]:
+        progress, region = self._progress, self._scenes[-1].region
+        return {
+            "network": self._network.name,
+            "device": str(self._network.device),
+            "precision": str(self._network.dtype).removeprefix("torch."),
+            "style_level": round(self.style_level, 3),
+            "seconds": {name: round(value, 3) for name, value in progress.seconds.items()},
+            "iterations": dict(progress.iterations),
+            "losses": dict(progress.losses),
+            "working_size": list(reversed(self._scenes[-1].painting.shape[1:])),
+            "region": [region.left, region.top, region.right, region.bottom],
+        }
+
+
+def _pixels(scene: Scene) -> float:
+    part = scene.region.of(scene.loose)
+    return float(math.prod(part.shape[1:]))
+
+
+def _fitting(levels: tuple[Level, ...], composite: Composite, config: Config) -> tuple[Level, ...]:
+    """Levels whose object is large enough for the reference layer to see; the finest always stays.
+
+    A level that is too coarse gives its iterations to none: a small object costs little at full size.
+    """
+    rows = (composite.mask[0].amax(dim=1) > 0).sum().item()
+    columns = (composite.mask[0].amax(dim=0) > 0).sum().item()
+    side = min(composite.mask.shape[1:])
+
+    def fits(level: Level) -> bool:
+        scale = level.scale * config.working_scale
+        return max(rows, columns) * scale >= SMALLEST_OBJECT and side * scale >= SMALLEST_FRAME
+
+    return tuple(level for level in levels[:-1] if fits(level)) + (levels[-1],)
+
+
+SMALLEST_OBJECT = 32  # px: four cells of relu4_1
+SMALLEST_FRAME = 64
