@@ -120,7 +120,7 @@ class Server:
 
     def _hear_client(self, peer_id: bytes, owner: str, frames: list[Buffer]) -> None:
         peer = self._peers.get(peer_id)
-        exchange = self._room.exchange if peer is not None and peer.shares else None
+        exchange = self._room.exchange if self._keys is None else None
         try:
             message = codec.decode_request(frames, exchange)
         except ProtocolError as error:

@@ -7,7 +7,7 @@ again by their ids; nothing here blocks but `wait`.
 
 import time
 from pathlib import Path
-from typing import Callable, List, Optional, Set
+from typing import Callable, Dict, List, Optional
 
 from .protocol import codec, messages
 from .protocol.endpoint import Endpoint
@@ -52,7 +52,9 @@ class Connection:
         self._endpoint = endpoint
         self._client = client
         self._exchange = Exchange(endpoint.exchange) if endpoint.exchange else None
-        self._unfinished: Set[str] = set()
+        # Jobs without a last word; the request itself until the service says that it has it.
+        self._unfinished: Dict[str, Optional[messages.Harmonize]] = {}
+        self._put_back: List[Message] = []
         self._token = 0
         self._asked = self._heard = time.monotonic()
         self._context = zmq.Context()
@@ -72,7 +74,7 @@ class Connection:
 
     def submit(self, job: messages.Harmonize) -> None:
         """Sends the job; its pixels may be on their way uncopied until its Accepted or Failed came."""
-        self._unfinished.add(job.job)
+        self._unfinished[job.job] = job
         self._send(job)
 
     def cancel(self, job: str, keep_best: bool = False) -> None:
@@ -80,12 +82,12 @@ class Connection:
 
     def acknowledge(self, job: str) -> None:
         """Tells the service that this job's last word is in safe hands, so that it may forget it."""
-        self._unfinished.discard(job)
+        self._unfinished.pop(job, None)
         self._send(messages.Ack(job))
 
     def resume(self, *jobs: str) -> None:
         """Asks for jobs of an earlier connection; each answers with Accepted, its last word or Failed."""
-        self._unfinished.update(jobs)
+        self._unfinished.update((job, None) for job in jobs)
         self._send(messages.Resume(jobs))
 
     def shut_down_service(self) -> None:
@@ -99,8 +101,8 @@ class Connection:
         """
         if self.state == CLOSED:
             return []
-        news: List[Message] = []
-        if self._socket.poll(int(timeout * 1000)):
+        news, self._put_back = self._put_back, []
+        if self._socket.poll(0 if news else int(timeout * 1000)):
             for _ in range(_POLL_AT_MOST):
                 message = self._receive()
                 if message is None:
@@ -123,8 +125,10 @@ class Connection:
         """
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            for message in self.poll(0.05):
+            news = self.poll(0.05)
+            for number, message in enumerate(news):
                 if isinstance(message, messages.LAST_WORDS) and message.job == job:
+                    self._put_back = news[number + 1 :]
                     return message
                 on_message(message)
             if self.state == LOST or not self._endpoint.alive:
@@ -152,9 +156,13 @@ class Connection:
         self._greet()
 
     def _greet(self) -> None:
+        """Says Hello and takes up the unfinished jobs where they were."""
         self._send(messages.Hello(self._client, shares=self._exchange is not None))
-        if self._unfinished:
-            self._send(messages.Resume(tuple(sorted(self._unfinished))))
+        there = tuple(job for job, request in self._unfinished.items() if request is None)
+        if there:
+            self._send(messages.Resume(there))
+        for request in [request for request in self._unfinished.values() if request is not None]:
+            self._send(request)
 
     def _send(self, message: Message) -> None:
         try:
@@ -190,8 +198,10 @@ class Connection:
             return False
         if isinstance(message, messages.Failed) and not message.job:
             self.problem = message
+        if isinstance(message, messages.Accepted) and message.job in self._unfinished:
+            self._unfinished[message.job] = None
         if isinstance(message, messages.LAST_WORDS):
-            self._unfinished.discard(message.job)
+            self._unfinished.pop(message.job, None)
         return True
 
     def _keep_alive(self) -> None:

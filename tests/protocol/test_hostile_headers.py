@@ -114,11 +114,12 @@ def test_missing_and_additional_fields():
 @pytest.mark.parametrize(
     "path, value",
     [
-        (("job",), ""), (("job",), "a b"), (("job",), "../x"), (("job",), "x" * 65), (("job",), 5), (("job",), "a\n"),
+        (("job",), ""), (("job",), "a b"), (("job",), "../x"), (("job",), "x" * 65), (("job",), 5),
         (("painting",), None), (("painting",), []), (("painting", "width"), 0), (("painting", "width"), -1),
         (("painting", "width"), 2.0), (("painting", "width"), True), (("painting", "width"), "2"),
         (("painting", "layout"), "XYZ"), (("painting", "depth"), "U32"), (("painting", "data"), None),
-        (("painting", "data"), 2), (("painting", "data"), 1), (("painting", "data"), -1), (("painting", "data"), "0"),
+        (("painting", "data"), 2), (("painting", "data"), 1), (("painting", "data"), -1),
+        (("painting", "data"), "0"), (("job",), "a\n"),
         (("layer", "x"), 1 << 30), (("layer", "x"), None), (("layer", "raster"), {}),
         (("selection",), 5), (("settings",), []), (("settings",), None), (("want_preview",), 1),
         (("result_depth",), "U7"), (("body",), None),
