@@ -41,22 +41,29 @@ class ExportWish:
 
 
 @dataclass(frozen=True)
-class Export:
-    """All pixels that a job needs, and what is needed to find the result's place again.
+class Origin:
+    """What is needed to find a result's place again.
 
-    `window` lies in document coordinates and has the size of `painting`; `layer` and `selection` are
-    placed relative to it. `bounds` is where the whole layer was. `depth` is the result's depth that the
-    document can hold. With `keep_source` the layer is itself the painting and must stay visible.
+    `window` lies in document coordinates; results are relative to it. `bounds` is where the whole layer
+    was. `depth` is the result's depth that the document can hold. With `keep_source` the layer is itself
+    the painting and must stay visible.
     """
 
     source: Source
     window: Box
     bounds: Box
+    depth: str
+    keep_source: bool = False
+
+
+@dataclass(frozen=True)
+class Export:
+    """All pixels that a job needs; `painting` fills the origin's window, the others are relative to it."""
+
+    origin: Origin
     painting: Raster
     layer: Placed
     selection: Optional[Placed]
-    depth: str
-    keep_source: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Generator, List, Sequence, Tuple
 
 from krita import InfoObject, Krita
 
-from ..job import Export, ExportWish, Landing, Problem, Source
+from ..job import Export, ExportWish, Landing, Origin, Problem, Source
 from ..protocol.raster import Placed
 from . import colors, documents, exporting, placing
 from .documents import Documents
@@ -63,17 +63,23 @@ class Canvas:
         """Steps that return the Export; raises Problem, and DocumentClosed if it was."""
         return exporting.export(self._documents.find(source.document), source, wish)
 
-    def place(self, export: Export, result: Placed, name: str, mode: str) -> Generator[None, None, Landing]:
+    def place(self, origin: Origin, result: Placed, name: str, mode: str) -> Generator[None, None, Landing]:
         """Steps that add the result to its document; raises DocumentClosed if there is none any more."""
-        key = export.source.document
-        return placing.place(self._documents.find(key), key, export, result, name, mode, self._undo)
+        key = origin.source.document
+        return placing.place(self._documents.find(key), key, origin, result, name, mode, self._undo)
 
     def place_group(
-        self, export: Export, results: Sequence[Tuple[str, Placed]], name: str
+        self, origin: Origin, results: Sequence[Tuple[str, Placed]], name: str
     ) -> Generator[None, None, Landing]:
         """Steps that add several results of one layer as one group."""
-        key = export.source.document
-        return placing.place_group(self._documents.find(key), key, export, results, name, self._undo)
+        key = origin.source.document
+        return placing.place_group(self._documents.find(key), key, origin, results, name, self._undo)
+
+    def place_on_top(self, origin: Origin, result: Placed, name: str) -> Generator[None, None, Landing]:
+        """Steps that add a homeless result to the document in front, where it was in its own."""
+        document = self._documents.active()
+        at = result.box.shifted(origin.window.left, origin.window.top)
+        return placing.place_on_top(document, self._documents.key(document), result, at, name)
 
     def save(self, result: Placed, path: Path) -> None:
         """Writes a result as a PNG file of its own; raises Problem."""

@@ -10,7 +10,7 @@ from typing import Generator, Iterator, List, NamedTuple, Optional, Sequence
 
 from krita import Document, Node, Selection
 
-from ..job import Export, ExportWish, Problem, Source
+from ..job import Export, ExportWish, Origin, Problem, Source
 from ..protocol import geometry
 from ..protocol.geometry import Box
 from ..protocol.raster import Placed, Raster
@@ -56,12 +56,11 @@ def export(document: Document, source: Source, wish: ExportWish) -> Steps:
     finally:
         snapshot.close()
     return Export(
-        source, plan.window, bounds,
+        Origin(source, plan.window, bounds, plan.depth, keep_source),
         _raster(painting, plan.window, plan.depth),
         _placed(_raster(layer, plan.layer, plan.depth), plan),
         None if mask is None else _placed(mask, plan),
-        plan.depth, keep_source,
-    )  # fmt: skip
+    )
 
 
 def _plan(document: Document, node: Node, source: Source, wish: ExportWish, obj: Box) -> _Plan:

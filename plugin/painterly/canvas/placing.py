@@ -4,7 +4,7 @@ from typing import Generator, NamedTuple, Optional, Sequence, Tuple
 
 from krita import Document, Node
 
-from ..job import REPLACE, Export, Landing
+from ..job import REPLACE, Landing, Origin
 from ..protocol.geometry import Box
 from ..protocol.raster import Placed
 from . import colors, documents
@@ -25,41 +25,41 @@ class _Spot(NamedTuple):
 
 
 def place(
-    document: Document, key: str, export: Export, result: Placed, name: str, mode: str, undo: UndoFollower
+    document: Document, key: str, origin: Origin, result: Placed, name: str, mode: str, undo: UndoFollower
 ) -> Steps:
-    """Adds the result (relative to the export's window) to the document; yields between steps."""
-    spot = _spot(document, export)
+    """Adds the result (relative to the origin's window) to the document; yields between steps."""
+    spot = _spot(document, origin)
     layer = document.createNode(name, "paintlayer")
-    box = result.box.shifted(export.window.left + spot.x, export.window.top + spot.y)
+    box = result.box.shifted(origin.window.left + spot.x, origin.window.top + spot.y)
     yield from _fill(document, layer, result, box)
-    return (yield from _add(document, key, export, layer, mode, spot, undo))
+    return (yield from _add(document, key, origin, layer, mode, spot, undo))
 
 
 def place_group(
     document: Document,
     key: str,
-    export: Export,
+    origin: Origin,
     results: Sequence[Tuple[str, Placed]],
     name: str,
     undo: UndoFollower,
 ) -> Steps:
     """Adds several results of one layer as a group in one step; only the topmost is visible."""
-    spot = _spot(document, export)
+    spot = _spot(document, origin)
     group = document.createGroupLayer(name)
     for index, (label, result) in enumerate(results):
         layer = document.createNode(label, "paintlayer")
-        box = result.box.shifted(export.window.left + spot.x, export.window.top + spot.y)
+        box = result.box.shifted(origin.window.left + spot.x, origin.window.top + spot.y)
         yield from _fill(document, layer, result, box)
         layer.setVisible(index == len(results) - 1)
         group.addChildNode(layer, None)
-    return (yield from _add(document, key, export, group, "", spot, undo))
+    return (yield from _add(document, key, origin, group, "", spot, undo))
 
 
 def _add(
-    document: Document, key: str, export: Export, layer: Node, mode: str, spot: _Spot, undo: UndoFollower
+    document: Document, key: str, origin: Origin, layer: Node, mode: str, spot: _Spot, undo: UndoFollower
 ) -> Steps:
-    source = documents.find_node(document, export.source.node)
-    hides = source is not None and not export.keep_source
+    source = documents.find_node(document, origin.source.node)
+    hides = source is not None and not origin.keep_source
     was_active = hides and _is_active(document, source)
     if hides:
         source.setVisible(False)
@@ -85,15 +85,15 @@ def _is_active(document: Document, node: Node) -> bool:
     return active is not None and active.uniqueId() == node.uniqueId()
 
 
-def _spot(document: Document, export: Export) -> _Spot:
-    source = documents.find_node(document, export.source.node)
+def _spot(document: Document, origin: Origin) -> _Spot:
+    source = documents.find_node(document, origin.source.node)
     if source is None:
-        note = "“{}” is gone: its result is the topmost layer.".format(export.source.name)
+        note = "“{}” is gone: its result is the topmost layer.".format(origin.source.name)
         return _Spot(document.rootNode(), None, 0, 0, note)
     bounds = documents.box_of(source.bounds())
-    x, y = bounds.left - export.bounds.left, bounds.top - export.bounds.top
-    if (bounds.width, bounds.height) == (export.bounds.width, export.bounds.height) and (x or y):
-        note = "“{}” was moved: its result moved along.".format(export.source.name)
+    x, y = bounds.left - origin.bounds.left, bounds.top - origin.bounds.top
+    if (bounds.width, bounds.height) == (origin.bounds.width, origin.bounds.height) and (x or y):
+        note = "“{}” was moved: its result moved along.".format(origin.source.name)
         return _Spot(source.parentNode(), source, x, y, note)
     return _Spot(source.parentNode(), source, 0, 0, "")
 
@@ -111,3 +111,11 @@ def _fill(document: Document, layer: Node, result: Placed, box: Box) -> Generato
         converted = colors.convert(data, strip.width, strip.height, given, space)
         layer.setPixelData(converted, strip.left, strip.top, strip.width, strip.height)
         yield
+
+
+def place_on_top(document: Document, key: str, result: Placed, at: Box, name: str) -> Steps:
+    """Adds a result without a layer of its own (its document was closed) as the topmost layer."""
+    layer = document.createNode(name, "paintlayer")
+    yield from _fill(document, layer, result, at)
+    document.rootNode().addChildNode(layer, None)
+    return Landing(key, documents.node_id(layer))

@@ -74,18 +74,18 @@ def _check(model, depth, profile, export_depth, tolerance8, measure=difference):
     doc, pasted = _scene(model, depth, profile)
     canvas = Canvas()
     got = export(doc, pasted, SMALL, canvas)
-    assert got.depth == export_depth == got.painting.depth == got.layer.raster.depth
+    assert got.origin.depth == export_depth == got.painting.depth == got.layer.raster.depth
     shown_object = seen(doc, Box(60, 40, 100, 70))
     pasted.setVisible(False)
     exported8 = 1 if measure is _mean_difference else tolerance8
-    at_most(difference(_to8(got.painting), seen(doc, got.window)), exported8)
+    at_most(difference(_to8(got.painting), seen(doc, got.origin.window)), exported8)
     pasted.setVisible(True)
     at_most(difference(_to8(got.layer.raster), shown_object), exported8)
     wanted = Raster(
         20, 10, colors.layout(export_depth), export_depth, _wanted(got.layer.raster, export_depth)
     )
-    result = Placed(wanted, 70 - got.window.left, 50 - got.window.top)
-    landing = finish(canvas.place(got, result, "result", ABOVE))
+    result = Placed(wanted, 70 - got.origin.window.left, 50 - got.origin.window.top)
+    landing = finish(canvas.place(got.origin, result, "result", ABOVE))
     at_most(measure(_to8(wanted), seen(doc, Box(70, 50, 90, 60))), tolerance8)
     layer = documents.find_node(doc, landing.node)
     assert colors.space_of(layer) == colors.space_of(doc)
@@ -105,7 +105,7 @@ def case_rgba_u8_linear():
 
 def case_rgba_u16_is_exact():
     doc, got, wanted, layer = _check("RGBA", "U16", SRGB, "U16", 1)
-    first = 2 * 4 * (got.window.top * WIDTH + got.window.left)
+    first = 2 * 4 * (got.origin.window.top * WIDTH + got.origin.window.left)
     assert bytes(got.painting.data[:80]) == _colors(WIDTH, HEIGHT, 1)[first : first + 80]
     assert bytes(got.layer.raster.data) == _colors(40, 30, 2)
     assert bytes(layer.pixelData(70, 50, 20, 10)) == wanted.data

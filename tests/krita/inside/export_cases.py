@@ -16,11 +16,11 @@ def _bytes_of(node, box):
 def case_painting_and_layer_are_exact():
     doc, painting, pasted = scene()
     got = export(doc, pasted)
-    assert bytes(got.painting.data) == _bytes_of(painting, got.window)
-    assert (got.layer.x + got.window.left, got.layer.y + got.window.top) == (100, 80)
+    assert bytes(got.painting.data) == _bytes_of(painting, got.origin.window)
+    assert (got.layer.x + got.origin.window.left, got.layer.y + got.origin.window.top) == (100, 80)
     assert (got.layer.raster.width, got.layer.raster.height) == (40, 30)
     assert bytes(got.layer.raster.data) == noise(40, 30, seed=2)
-    assert got.selection is None and not got.keep_source and got.depth == "U8"
+    assert got.selection is None and not got.origin.keep_source and got.origin.depth == "U8"
 
 
 def case_window_is_smaller_than_a_large_canvas():
@@ -29,7 +29,7 @@ def case_window_is_smaller_than_a_large_canvas():
     doc.topLevelNodes()[0].setPixelData(data, 0, 0, 1200, 900)
     pasted = add_layer(doc, "object", flat(40, 30, 1, 2, 3), 500, 400, 40, 30)
     got = export(doc, pasted)
-    window = got.window
+    window = got.origin.window
     assert window.width < 600 and window.intersect(Box(500, 400, 540, 430)) == Box(500, 400, 540, 430)
     rows = [4 * (y * 1200 + window.left) for y in range(window.top, window.bottom)]
     assert bytes(got.painting.data) == b"".join(data[at : at + 4 * window.width] for at in rows)
@@ -71,7 +71,7 @@ def case_object_in_nested_groups():
     got = export(doc, pasted)
     for node in (above, above_outer, pasted):
         node.setVisible(False)
-    assert bytes(got.painting.data) == scenes.seen(doc, got.window)
+    assert bytes(got.painting.data) == scenes.seen(doc, got.origin.window)
 
 
 def case_group_as_object():
@@ -96,7 +96,7 @@ def case_clone_layer_as_object():
     got = export(doc, clone)
     data = bytes(got.layer.raster.data)
     width = got.layer.raster.width
-    x, y = 150 - got.window.left - got.layer.x, 100 - got.window.top - got.layer.y
+    x, y = 150 - got.origin.window.left - got.layer.x, 100 - got.origin.window.top - got.layer.y
     first = 4 * (y * width + x)
     assert data[first : first + 160] == noise(40, 30, seed=2)[:160]
 
@@ -113,7 +113,7 @@ def case_layers_masks_belong_to_the_object():
     expected = bytes(pasted.projectionPixelData(100, 80, 40, 30))
     doc.setSelection(Selection())
     got = export(doc, pasted)
-    box = got.layer.box.shifted(got.window.left, got.window.top)
+    box = got.layer.box.shifted(got.origin.window.left, got.origin.window.top)
     assert bytes(got.layer.raster.data) == bytes(
         pasted.projectionPixelData(box.left, box.top, box.width, box.height)
     )
@@ -145,7 +145,7 @@ def case_soft_selection_limits_the_object():
     doc.setSelection(selection)
     got = export(doc, pasted)
     assert got.selection.box == got.layer.box
-    assert got.selection.box.shifted(got.window.left, got.window.top) == Box(110, 85, 120, 95)
+    assert got.selection.box.shifted(got.origin.window.left, got.origin.window.top) == Box(110, 85, 120, 95)
     assert bytes(got.selection.raster.data) == b"\x4d" * 100
 
 
@@ -162,8 +162,8 @@ def case_object_partly_off_the_canvas():
     data = noise(400, 60, seed=6)
     oversized = add_layer(doc, "oversized", data, -50, -20, 400, 60)
     got = export(doc, oversized)
-    box = got.layer.box.shifted(got.window.left, got.window.top)
-    assert box == Box(0, 0, 300, 40) and got.bounds == Box(-50, -20, 350, 40)
+    box = got.layer.box.shifted(got.origin.window.left, got.origin.window.top)
+    assert box == Box(0, 0, 300, 40) and got.origin.bounds == Box(-50, -20, 350, 40)
     assert bytes(got.layer.raster.data[:1200]) == data[4 * (20 * 400 + 50) :][:1200]
 
 
@@ -205,15 +205,15 @@ def case_selection_on_a_flattened_picture():
     selection.select(110, 85, 10, 10, 255)
     doc.setSelection(selection)
     got = export(doc, painting)
-    assert got.keep_source
-    assert bytes(got.painting.data) == _bytes_of(painting, got.window)
+    assert got.origin.keep_source
+    assert bytes(got.painting.data) == _bytes_of(painting, got.origin.window)
 
 
 def case_chosen_painting():
     doc, _, pasted = scene()
     chosen = add_layer(doc, "chosen", noise(WIDTH, HEIGHT, seed=8), 0, 0, WIDTH, HEIGHT)
     got = export(doc, pasted, ExportWish(64, painting=documents.node_id(chosen)))
-    assert bytes(got.painting.data) == _bytes_of(chosen, got.window)
+    assert bytes(got.painting.data) == _bytes_of(chosen, got.origin.window)
 
 
 def case_painting_without_other_selected_layers():
@@ -221,7 +221,7 @@ def case_painting_without_other_selected_layers():
     other = doc.topLevelNodes()[-1]
     upper = add_layer(doc, "upper", noise(40, 30, seed=9), 95, 75, 40, 30)
     got = export(doc, upper, ExportWish(64, without=(documents.node_id(pasted), documents.node_id(other))))
-    assert bytes(got.painting.data) == _bytes_of(painting, got.window)
+    assert bytes(got.painting.data) == _bytes_of(painting, got.origin.window)
 
 
 def case_an_unnoticed_change_during_export_is_not_torn():
@@ -233,7 +233,7 @@ def case_an_unnoticed_change_during_export_is_not_torn():
     painting.setPixelData(flat(WIDTH, HEIGHT, 0, 0, 0), 0, 0, WIDTH, HEIGHT)
     doc.refreshProjection()
     got = scenes.finish(steps)
-    first = 4 * (got.window.top * WIDTH + got.window.left)
+    first = 4 * (got.origin.window.top * WIDTH + got.origin.window.left)
     assert bytes(got.painting.data[:40]) == expected[first : first + 40]
 
 

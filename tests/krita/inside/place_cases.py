@@ -18,7 +18,7 @@ RESULT = noise(50, 40, alpha=200, seed=11)
 
 def _result(got, x=95, y=75):
     """A 50 x 40 result at (x, y) of the document."""
-    return Placed(Raster(50, 40, "BGRA", "U8", RESULT), x - got.window.left, y - got.window.top)
+    return Placed(Raster(50, 40, "BGRA", "U8", RESULT), x - got.origin.window.left, y - got.origin.window.top)
 
 
 def _placed(doc, pasted, mode=ABOVE, change=None):
@@ -27,7 +27,7 @@ def _placed(doc, pasted, mode=ABOVE, change=None):
     got = export(doc, pasted, SMALL, canvas)
     if change:
         change()
-    landing = finish(canvas.place(got, _result(got), "result", mode))
+    landing = finish(canvas.place(got.origin, _result(got), "result", mode))
     return landing, documents.find_node(doc, landing.node)
 
 
@@ -119,7 +119,7 @@ def case_result_never_lands_in_another_document():
     doc.setModified(False)
     doc.close()
     try:
-        canvas.place(got, _result(got), "result", ABOVE)
+        canvas.place(got.origin, _result(got), "result", ABOVE)
     except DocumentClosed:
         pass
     else:
@@ -153,7 +153,7 @@ def case_variants_are_one_group():
     canvas = Canvas()
     got = export(doc, pasted, SMALL, canvas)
     results = [("style 1", _result(got)), ("style 5", _result(got))]
-    landing = finish(canvas.place_group(got, results, "variants"))
+    landing = finish(canvas.place_group(got.origin, results, "variants"))
     group = documents.find_node(doc, landing.node)
     assert _names(doc.rootNode()) == ["Background", "object", "variants", "above"]
     assert [(node.name(), node.visible()) for node in group.childNodes()] == [
