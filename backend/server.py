@@ -36,6 +36,7 @@ _TICK_MS = 200
 _LOOK_SECONDS = 1.0
 _PING_SECONDS = 5.0
 _SWEEP_SECONDS = 60.0
+_TRIES = 2  # workers that a job is given to, if they die before they have it
 _BATCH = 64  # messages taken from one side before the other has its turn
 
 
@@ -249,7 +250,6 @@ class Server:
             job = self._book.next_job()
             if job is not None:
                 self._worker.send(job.frames)
-                job.frames = ()
         for job, position in self._book.positions():
             if position != job.told_position:
                 job.told_position = position
@@ -275,7 +275,10 @@ class Server:
                 if isinstance(message, messages.LAST_WORDS):
                     self._finish(job, frames)
                     return
-                self._peers.send(job.peer, frames)
+                if isinstance(message, messages.Accepted):
+                    job.frames = ()
+                else:
+                    self._peers.send(job.peer, frames)
 
     def _look_after_worker(self) -> None:
         job, now = self._book.running, time.monotonic()
@@ -296,6 +299,9 @@ class Server:
         """The running job fails; the others wait for the next worker, if there will be one."""
         self._worker.bury()
         self._announce()
+        job = self._book.running
+        if job is not None and job.frames and job.tries < _TRIES and job.cancelled_at is None:
+            self._book.put_back(job)
         lost = [self._book.running] if self._book.running is not None else []
         if self._worker.state == "failed":
             lost = [job for job, _ in self._book.positions()]

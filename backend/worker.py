@@ -195,6 +195,7 @@ def main(open_workshop: Callable[[], Workshop] = EngineWorkshop) -> int:
     while True:
         message = link.receive()
         if isinstance(message, messages.Harmonize):
+            link.send(messages.Accepted(message.job, 0))
             link.send(do_job(workshop, link, message))
         # A Cancel here is for a job that has just ended.
 

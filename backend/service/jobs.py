@@ -28,7 +28,7 @@ class QueueFull(Exception):
 class Job:
     """`owner` is the client's key, `peer` its present connection (None while it has none).
 
-    `frames` are the request as it came, until it goes to the worker; `files` what it has in the exchange.
+    `frames` are the request as it came, until the worker has it; `files` what it has in the exchange.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Job:
     frames: Sequence[Buffer]
     files: list[str]
     told_position: int = -1
+    tries: int = 0
     cancelled_at: float | None = None
     heard_at: float = field(default_factory=time.monotonic)
     last_word: Sequence[Buffer] | None = None
@@ -85,7 +86,13 @@ class JobBook:
         if self._waiting:
             self.running = self._waiting.popleft()
             self.running.heard_at = time.monotonic()
+            self.running.tries += 1
         return self.running
+
+    def put_back(self, job: Job) -> None:
+        """The running job is the first in the queue again: its worker died before it had it."""
+        self.running = None
+        self._waiting.appendleft(job)
 
     def positions(self) -> Iterator[tuple[Job, int]]:
         """Every unfinished job and how many are before it."""

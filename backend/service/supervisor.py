@@ -28,6 +28,7 @@ STARTING, READY, FAILED = "starting", "ready", "failed"
 DEFAULT_COMMAND = (sys.executable, "-m", "backend.worker")
 _DOMAIN = "worker"
 _TRIES = 3  # starts in a row without a "ready" before giving up until the next job
+_PAUSE = 1.0  # seconds before the next start for each that failed
 _START_SECONDS = 180.0  # importing torch from a cold network disk takes a while
 _ROOT = Path(__file__).resolve().parents[2]
 _VMSTAT = Path("/proc/vmstat")
@@ -124,7 +125,7 @@ class Supervisor:
         self._process = None
         self.socket.close(linger=0)
         self.socket = None
-        self._next_try = time.monotonic() + (0 if self._tries == 0 else 2.0**self._tries)
+        self._next_try = time.monotonic() + _PAUSE * self._tries
         if self._tries >= _TRIES:
             self.state = FAILED
             self.message = self.message or "The computing process does not start; run install.py again."

@@ -1,0 +1,123 @@
+"""The worker fails in every way; that job gets a Failed with a kind and a sentence, the next one runs."""
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from plugin.painterly.protocol import messages
+from plugin.painterly.protocol.messages import Accepted, Failed, Result
+from tests.fakes.backend import DEAF, DIES, EXHAUSTS, HANGS, RAISES, REFUSES, job
+from tests.service.conftest import alive, wait_until
+
+
+@pytest.mark.parametrize(
+    "does, kind",
+    [
+        (RAISES, messages.INTERNAL),
+        (REFUSES, messages.INVALID_INPUT),
+        (EXHAUSTS, messages.OUT_OF_MEMORY),
+        (DIES, messages.WORKER_DIED),
+    ],
+)
+def test_a_job_that_fails(service, does, kind):
+    client = service.client()
+    client.submit(job("bad", does))
+    client.submit(job("next"))
+    failed = client.last_word("bad")
+    assert isinstance(failed, Failed) and failed.kind == kind
+    assert failed.message.endswith(".") and "\n" not in failed.message and failed.detail
+    assert isinstance(client.last_word("next"), Result)
+
+
+def test_a_worker_killed_in_mid_job(service):
+    client = service.client()
+    pid = client.ready()["pid"]
+    client.submit(job("victim", steps=1000, milliseconds=50))
+    client.submit(job("next"))
+    client.progress("victim")
+    os.kill(pid, signal.SIGKILL)
+    failed = client.last_word("victim")
+    assert failed.kind == messages.WORKER_DIED and "exit code -9" in failed.detail
+    assert isinstance(client.last_word("next"), Result)
+    assert client.ready()["pid"] != pid
+
+
+def test_a_worker_killed_between_jobs(service):
+    client = service.client()
+    os.kill(client.ready()["pid"], signal.SIGKILL)
+    assert isinstance(client.do(job("next")), Result)
+
+
+def test_a_job_that_a_dead_worker_never_had_goes_to_the_next(service):
+    client = service.client()
+    pid = client.ready()["pid"]
+    os.kill(pid, signal.SIGSTOP)  # it will never read the job
+    client.submit(job("unread", size=1024))
+    client.until(lambda m: m == Accepted("unread", 0))
+    os.kill(pid, signal.SIGKILL)
+    assert isinstance(client.last_word("unread"), Result)
+
+
+@pytest.mark.parametrize("does", [HANGS, DEAF])
+def test_a_worker_that_hangs(start, does):
+    service = start(stall_seconds=1)
+    client = service.client()
+    pid = client.ready()["pid"]
+    client.submit(job("stuck", does))
+    client.submit(job("next"))
+    failed = client.last_word("stuck")
+    assert failed.kind == messages.WORKER_DIED
+    assert isinstance(client.last_word("next"), Result)
+    assert not alive(pid)
+
+
+def test_a_frozen_worker_leaves_the_service_answering(start):
+    service = start(stall_seconds=1)
+    client = service.client()
+    os.kill(client.ready()["pid"], signal.SIGSTOP)
+    client.submit(job("stuck"))
+    client.cancel("stuck")
+    client.submit(job("next"))
+    start_time = time.monotonic()
+    client.resume("unknown")
+    assert client.last_word("unknown").kind == messages.UNKNOWN_JOB
+    assert time.monotonic() - start_time < 0.5
+    client.last_word("stuck")
+    assert isinstance(client.last_word("next"), Result)
+
+
+@pytest.mark.parametrize("command", [["-c", "import no_such_module"], ["-c", "print('not a worker')"]])
+def test_a_worker_that_never_starts(start, command):
+    service = start(worker_command=[sys.executable, *command])
+    client = service.client()
+    client.submit(job("hopeless"))
+    failed = client.last_word("hopeless")
+    assert failed.kind == messages.WORKER_DIED and failed.message.endswith(".")
+    if "no_such_module" in command[1]:
+        assert "no_such_module" in failed.detail
+    assert any(isinstance(m, messages.Status) and m.worker == "failed" for m in client.heard)
+    client.submit(job("again"))  # a new job is a new try, not an endless wait
+    assert client.last_word("again").kind == messages.WORKER_DIED
+
+
+def test_a_shared_file_taken_away_before_the_job_ran(service):
+    client = service.client()
+    client.submit(job("first", steps=20, milliseconds=50))
+    client.progress("first")
+    client.submit(job("robbed", size=1024))
+    client.submit(job("next"))
+    client.until(lambda m: m == Accepted("next", 2))
+    for path in service.exchange.iterdir():
+        path.unlink()
+    assert isinstance(client.last_word("first"), Result)
+    assert isinstance(client.last_word("robbed"), Failed)
+    assert isinstance(client.last_word("next"), Result)
+
+
+def test_what_the_dead_leave_in_the_exchange_goes(service):
+    client = service.client()
+    assert isinstance(client.do(job("big", DIES, size=1024)), Failed)
+    wait_until(lambda: not list(service.exchange.iterdir()))
