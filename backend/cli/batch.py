@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import sys
 from pathlib import Path
@@ -37,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="DIR", help=f"results and {SHEET} go there"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object about all runs")
+    runner.add_arguments(parser)
     add_parameters(parser)
 
 
@@ -44,9 +44,8 @@ def run(args: argparse.Namespace) -> int:
     entries = read_entries(args.input)
     make_folder(args.output)
     check_writable(args.output / SHEET)
-    get_runner = functools.lru_cache(maxsize=1)(lambda: runner.open_runner(args))
     results: list[Result] = []
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, runner.RunnerOnDemand(args) as get_runner:
         for number, entry in enumerate(entries, 1):
             title = f"{number}/{len(entries)} {entry.name} "
             results.append(_run_entry(entry, title, args, get_runner, interrupt))

@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save-stages", type=Path, metavar="DIR", help="write the pictures of each stage there"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object about the run")
+    runner.add_arguments(parser)
     add_parameters(parser)
 
 
@@ -45,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
     sources = Sources(args.painting, args.naive, args.mask, args.layer, args.offset)
     job = Job(sources, args.output, settings(args), args.save_stages)
     progress = Progress()
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, runner.RunnerOnDemand(args) as get_runner:
         try:
-            report = run_job(job, lambda: runner.open_runner(args), together(progress, interrupt))
+            report = run_job(job, get_runner, together(progress, interrupt))
         except Cancelled as cancelled:
             raise Stopped("Stopped before anything was painted; nothing was written.") from cancelled
         finally:

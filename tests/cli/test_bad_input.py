@@ -215,3 +215,14 @@ def test_a_bug_is_told_in_a_sentence_and_kept_in_a_log(painterly, files, tmp_pat
     assert finished.err.count("\n") == 1 and "Traceback" not in finished.err
     (log,) = places().log.iterdir()
     assert str(log) in finished.err and "ZeroDivisionError: a bug" in log.read_text()
+
+
+def test_service_that_is_not_there(files, tmp_path):
+    """With the real `open_runner`: nothing stands in for it here."""
+    nowhere = tmp_path / "nowhere.json"
+    command = ["-m", "backend", "harmonize", *map(str, options(files)), "--via", str(nowhere), "-o", "o.png"]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and str(nowhere) in done.stderr
+    assert not (ROOT / "o.png").exists()
