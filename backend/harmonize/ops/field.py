@@ -51,9 +51,8 @@ def spatially_consistent(field: Tensor, guide: Tensor, radius: int = 2) -> Tenso
         cost[k] = torch.where(valid[k], mean, torch.inf)
     # Ties keep the position's own match, which stands in the middle of the list.
     centre = len(proposals) // 2
-    cost[centre] = cost[centre] - 1e-9
-    chosen = cost.argmin(dim=0)[None, None].expand(1, 2, -1, -1)
-    consensus = proposals.gather(0, chosen)[0]
+    chosen = torch.where(cost[centre] <= cost.amin(dim=0), centre, cost.argmin(dim=0))
+    consensus = proposals.gather(0, chosen[None, None].expand(1, 2, -1, -1))[0]
     return torch.where(field[:1] >= 0, consensus, field)
 
 
