@@ -38,10 +38,16 @@ def colour_bands(image: pyvips.Image) -> int:
 
 
 def to_srgb(image: pyvips.Image) -> np.ndarray:
-    """The image's colours, without alpha, as (h, w, 3) float32, sRGB-encoded 0..1."""
-    colours = _rgb(image, depth=16)
-    values = colours.numpy().reshape(image.height, image.width, 3).astype(np.float32)
-    return np.clip(values / full_scale(colours), 0, 1)
+    """The image's colours, without alpha, as (3, h, w) float32, sRGB-encoded 0..1."""
+    return planes(_rgb(image, depth=16))
+
+
+def planes(image: pyvips.Image) -> np.ndarray:
+    """The samples of all bands over their full scale as (bands, h, w) float32, cut to 0..1."""
+    samples = image.numpy().reshape(image.height, image.width, image.bands)
+    values = np.ascontiguousarray(samples.transpose(2, 0, 1), np.float32)
+    values /= full_scale(image)
+    return np.clip(values, 0, 1, out=values)
 
 
 def from_srgb(colours: np.ndarray, like: pyvips.Image) -> np.ndarray:

@@ -65,6 +65,9 @@ FORMATS = {
 # Loaders leave the file's packing here and savers would take it up again: one bit a sample for a mask.
 PACKING = ("bits-per-sample", "palette", "palette-bit-depth")
 
+# Rows that are blended at a time: bounds the memory for floats, whatever the object's size.
+STRIP = 256
+
 
 def format_of(path: Path) -> Format:
     """The format that the name's ending asks for; raises OutputError for an unknown one."""
@@ -109,34 +112,34 @@ def carrier(image: pyvips.Image, kind: Format) -> tuple[pyvips.Image, list[str]]
 
 
 def painted(image: pyvips.Image, window: Box, colours: np.ndarray, alpha: np.ndarray) -> pyvips.Image:
-    """`image` with sRGB `colours` (h, w, 3) laid over `window` by `alpha` (h, w), both float 0..1.
+    """`image` with sRGB `colours` (3, h, w) laid over `window` by `alpha` (1, h, w), both float 0..1.
 
     Blends in the image's own samples, so where alpha is 0 they are untouched.
     """
-    rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
+    rows, columns = np.flatnonzero(alpha[0].any(axis=1)), np.flatnonzero(alpha[0].any(axis=0))
     if rows.size == 0:
         return image
-    top, left = int(rows[0]), int(columns[0])
-    part = np.s_[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1]
-    weight = alpha[part][..., None]
-    box = Box(left, top, left + weight.shape[1], top + weight.shape[0]).shifted(window.left, window.top)
-    under = crop(image, box)
-    samples = under.numpy().reshape(box.height, box.width, -1)
-    bands, scale = picture_color.colour_bands(image), picture_color.full_scale(image)
-    over = np.concatenate(
-        [
-            picture_color.from_srgb(colours[part], under),
-            np.ones((*weight.shape[:2], samples.shape[2] - bands), np.float32),
-        ],
-        axis=2,
-    )
-    mixed = samples * (1.0 - weight) + over * scale * weight
+    touched = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    strips = []
+    for top in range(touched.top, touched.bottom, STRIP):
+        strip = touched._replace(top=top, bottom=min(top + STRIP, touched.bottom))
+        part = np.s_[:, strip.top : strip.bottom, strip.left : strip.right]
+        under = crop(image, strip.shifted(window.left, window.top))
+        strips.append(_blended(under, colours[part].transpose(1, 2, 0), alpha[part].transpose(1, 2, 0)))
+    patch = pyvips.Image.new_from_array(np.concatenate(strips), interpretation=image.interpretation)
+    return image.insert(patch, window.left + touched.left, window.top + touched.top)
+
+
+def _blended(under: pyvips.Image, colours: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(h, w, bands) samples of `under` with `colours` (h, w, 3) over them by `weight` (h, w, 1)."""
+    samples = under.numpy().reshape(under.height, under.width, under.bands)
+    bands, scale = picture_color.colour_bands(under), picture_color.full_scale(under)
+    opaque = np.ones((under.height, under.width, under.bands - bands), np.float32)
+    over = np.concatenate([picture_color.from_srgb(colours, under), opaque], axis=2)
+    mixed = samples * (1 - weight) + over * (scale * weight)
     if scale > 1:
         mixed = np.clip(np.rint(mixed), 0, scale)
-    patch = np.where(weight > 0, mixed, samples).astype(samples.dtype)
-    return image.insert(
-        pyvips.Image.new_from_array(patch, interpretation=image.interpretation), box.left, box.top
-    )
+    return np.where(weight > 0, mixed, samples).astype(samples.dtype)
 
 
 def write_picture(image: pyvips.Image, path: Path, **changes: Any) -> None:

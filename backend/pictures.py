@@ -54,7 +54,7 @@ class Picture:
         return self.image.bands > picture_color.colour_bands(self.image)
 
     def colours(self, box: Box) -> np.ndarray:
-        """The pixels in `box` as (h, w, 3) float32, sRGB-encoded 0..1."""
+        """The pixels in `box` as (3, h, w) float32, sRGB-encoded 0..1."""
         return picture_color.to_srgb(crop(self.image, box))
 
     def opacity(self) -> pyvips.Image:
@@ -163,9 +163,8 @@ def fills(band: pyvips.Image, box: Box) -> bool:
 
 
 def unit(band: pyvips.Image, box: Box) -> np.ndarray:
-    """One band's pixels in `box` as (h, w, 1) float32 in 0..1."""
-    values = crop(band, box).numpy().reshape(box.height, box.width, 1)
-    return np.clip(values.astype(np.float32) / picture_color.full_scale(band), 0, 1)
+    """One band's pixels in `box` as (1, h, w) float32 in 0..1."""
+    return picture_color.planes(crop(band, box))
 
 
 def _check_samples(picture: Picture) -> None:

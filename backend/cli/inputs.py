@@ -46,7 +46,7 @@ class Sources:
 class Scene:
     """A checked composite: the painting's file, and the source window as sRGB floats 0..1.
 
-    `original` and `naive` are (h, w, 3), `mask` is (h, w, 1); h and w are those of `window`.
+    `original` and `naive` are (3, h, w), `mask` is (1, h, w); h and w are those of `window`.
     """
 
     painting: Picture
@@ -82,8 +82,9 @@ def _read_pasted(sources: Sources, painting: Picture, resolution: int) -> Scene:
         raise InvalidInput(f"The mask {mask.path} covers the whole painting; leave the surroundings black.")
     window = source_window(selected, painting.box, resolution)
     original = painting.colours(window)
-    opacity = unit(naive.opacity(), window)
-    pasted = over(original, naive.colours(window), opacity)
+    pasted = naive.colours(window)
+    if naive.has_alpha:
+        pasted = over(original, pasted, unit(naive.opacity(), window))
     return Scene(painting, window, original, pasted, unit(selection, window))
 
 
@@ -108,7 +109,7 @@ def _read_layer(sources: Sources, painting: Picture, resolution: int) -> Scene:
         raise InvalidInput(f"The cut-out {layer.path} covers the whole painting; leave some of it free.")
     window = source_window(seen, painting.box, resolution)
     original = painting.colours(window)
-    naive, mask = original.copy(), np.zeros((window.height, window.width, 1), np.float32)
+    naive, mask = original.copy(), np.zeros((1, window.height, window.width), np.float32)
     part = covered.intersect(window)
     inside, on_layer = _slices(part, window), part.shifted(-x, -y)
     mask[inside] = unit(opacity, on_layer)
@@ -117,11 +118,11 @@ def _read_layer(sources: Sources, painting: Picture, resolution: int) -> Scene:
 
 
 def over(under: np.ndarray, colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """`colours` (h, w, 3) laid over `under` by `opacity` (h, w, 1)."""
+    """`colours` (3, h, w) laid over `under` by `opacity` (1, h, w)."""
     return under * (1 - opacity) + colours * opacity
 
 
-def _slices(part: Box, window: Box) -> tuple[slice, slice]:
-    """Where `part` lies in an array that holds `window`: rows, columns."""
+def _slices(part: Box, window: Box) -> tuple[slice, slice, slice]:
+    """Where `part` lies in an array that holds `window`: all channels, rows, columns."""
     here = part.shifted(-window.left, -window.top)
-    return slice(here.top, here.bottom), slice(here.left, here.right)
+    return np.s_[:, here.top : here.bottom, here.left : here.right]

@@ -79,9 +79,8 @@ def run_job(job: Job, get_runner: Callable[[], Runner], on_step: OnStep) -> Repo
         cancelled, output, outcome = True, partial_name(job.output), stopped.best
     if stages:
         stages.finish()
-        alpha = _channels_last(outcome.alpha)
-        stages.save("alpha", alpha)
-        stages.save("result", over(scene.original, _channels_last(outcome.image), alpha))
+        stages.save("alpha", outcome.alpha.numpy())
+        stages.save("result", over(scene.original, outcome.image.numpy(), outcome.alpha.numpy()))
     notes = _write(scene, outcome, output)
     seconds = time.monotonic() - started
     return Report(job, output, outcome.report, seconds, cancelled, notes, stages.files if stages else {})
@@ -107,23 +106,14 @@ def _composite(scene: Scene) -> Composite:
 
     from backend.harmonize.composite import Composite
 
-    def tensor(pixels):
-        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-
-    return Composite(**{name: tensor(pixels) for name, pixels in scene.arrays().items()})
+    return Composite(**{name: torch.from_numpy(pixels) for name, pixels in scene.arrays().items()})
 
 
 def _write(scene: Scene, outcome: Outcome, output: Path) -> list[str]:
     """Lays the outcome over the painting and writes it; the notes on what the format changed."""
     image, notes = carrier(scene.painting.image, format_of(output))
-    colours, alpha = _channels_last(outcome.image), _channels_last(outcome.alpha)[..., 0]
-    write_picture(painted(image, scene.window, colours, alpha), output)
+    write_picture(painted(image, scene.window, outcome.image.numpy(), outcome.alpha.numpy()), output)
     return notes
-
-
-def _channels_last(tensor: Any) -> Any:
-    """(c, h, w) tensor to (h, w, c) array, sharing memory."""
-    return tensor.permute(1, 2, 0).numpy()
 
 
 def together(*callbacks: OnStep | None) -> OnStep:

@@ -38,16 +38,15 @@ class StageFolder:
     def finish(self) -> None:
         """Writes the last stage, also if it stopped early."""
         if self._pending is not None:
-            pixels = self._pending.preview().permute(1, 2, 0).numpy()
-            self.save(self._pending.stage, pixels)
+            self.save(self._pending.stage, self._pending.preview().numpy())
         self._pending = None
 
     def save(self, name: str, values: np.ndarray) -> None:
-        """Writes (h, w, 1 or 3) floats 0..1; a second picture under one name replaces the first."""
+        """Writes (1 or 3, h, w) floats 0..1; a second picture under one name replaces the first."""
         path = self._files.get(name)
         if path is None:
             path = self._folder / f"{len(self._files) + 1:02}_{name.replace(' ', '_')}.png"
-        samples = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+        samples = np.rint(np.clip(values.transpose(1, 2, 0), 0, 1) * 255).astype(np.uint8)
         space = "srgb" if samples.shape[2] == 3 else "b-w"
         write_picture(pyvips.Image.new_from_array(samples, interpretation=space), path)
         self._files[name] = path
