@@ -20,7 +20,7 @@ from pathlib import Path
 
 from installer.commands import Failure, clean_environment, explain_os_error, say
 from installer.environment import set_up
-from installer.places import Places, places
+from plugin.painterly.protocol.places import Places, places
 
 CHECKOUT = Path(__file__).resolve().parent
 

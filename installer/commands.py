@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from .places import Places
+from plugin.painterly.protocol.places import Places
 
 # Pythons for which all compiled dependencies publish wheels.
 OLDEST, NEWEST = (3, 9), (3, 14)

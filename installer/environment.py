@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from plugin.painterly.protocol.places import Places
+
 from .commands import NEWEST, OLDEST, ROOM_GB, SIZE_GB, Failure, dotted, explain, run_logged, say
-from .places import Places
 from .wanted import BUILD_TOOL, WEIGHTS, Wanted, damaged_packages, site_packages, source_files
 
 KEY_IMPORTS = "torch, torchvision, numpy, PIL, zmq, h5py, pyvips, backend, plugin.painterly.protocol"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from installer.places import Places
+from plugin.painterly.protocol.places import Places
 
 
 @pytest.fixture

@@ -201,7 +201,7 @@ def test_this_python_will_do(at):
 HOLD = """
 import sys
 from installer.environment import only_one
-from installer.places import places
+from plugin.painterly.protocol.places import places
 with only_one(places()):
     print("held", flush=True)
     sys.stdin.readline()

@@ -9,7 +9,7 @@ import pytest
 
 import install
 from installer.commands import Failure
-from installer.places import places
+from plugin.painterly.protocol.places import places
 
 
 @pytest.fixture

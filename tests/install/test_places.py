@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from installer.places import places
+from plugin.painterly.protocol.places import places
 
 ROOT = Path(__file__).parents[2]
 
