@@ -8,10 +8,11 @@ from typing import Generator, List, Sequence, Tuple
 
 from krita import InfoObject, Krita
 
-from ..job import Export, ExportWish, Landing, Origin, Problem, Source
+from ..job import Export, ExportWish, Origin, Problem, Source
 from ..protocol.raster import Placed
-from . import colors, documents, exporting, placing
+from . import colors, documents, exporting
 from .documents import Documents
+from .placing import Placer, Steps
 from .undo import UndoFollower
 
 
@@ -63,23 +64,22 @@ class Canvas:
         """Steps that return the Export; raises Problem, and DocumentClosed if it was."""
         return exporting.export(self._documents.find(source.document), source, wish)
 
-    def place(self, origin: Origin, result: Placed, name: str, mode: str) -> Generator[None, None, Landing]:
+    def place(self, origin: Origin, result: Placed, name: str, mode: str) -> Steps:
         """Steps that add the result to its document; raises DocumentClosed if there is none any more."""
-        key = origin.source.document
-        return placing.place(self._documents.find(key), key, origin, result, name, mode, self._undo)
+        return self._placer(origin.source.document).place(origin, result, name, mode)
 
-    def place_group(
-        self, origin: Origin, results: Sequence[Tuple[str, Placed]], name: str
-    ) -> Generator[None, None, Landing]:
-        """Steps that add several results of one layer as one group."""
-        key = origin.source.document
-        return placing.place_group(self._documents.find(key), key, origin, results, name, self._undo)
+    def place_group(self, origin: Origin, results: Sequence[Tuple[str, Placed]], name: str) -> Steps:
+        """Steps that add several results of one layer as one group; raises DocumentClosed."""
+        return self._placer(origin.source.document).place_group(origin, results, name)
 
-    def place_on_top(self, origin: Origin, result: Placed, name: str) -> Generator[None, None, Landing]:
+    def place_on_top(self, origin: Origin, result: Placed, name: str) -> Steps:
         """Steps that add a homeless result to the document in front, where it was in its own."""
-        document = self._documents.active()
         at = result.box.shifted(origin.window.left, origin.window.top)
-        return placing.place_on_top(document, self._documents.key(document), result, at, name)
+        return self._placer(self.active_document()).place_on_top(result, at, name)
+
+    def _placer(self, document: str) -> Placer:
+        self._documents.find(document)
+        return Placer(self._documents, document, self._undo)
 
     def save(self, result: Placed, path: Path) -> None:
         """Writes a result as a PNG file of its own; raises Problem."""

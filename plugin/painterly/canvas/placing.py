@@ -4,10 +4,11 @@ from typing import Generator, NamedTuple, Optional, Sequence, Tuple
 
 from krita import Document, Node
 
-from ..job import REPLACE, Landing, Origin
+from ..job import ABOVE, REPLACE, Landing, Origin
 from ..protocol.geometry import Box
 from ..protocol.raster import Placed
 from . import colors, documents
+from .documents import Documents
 from .exporting import CONVERTED_STRIP_PIXELS, STRIP_PIXELS, strips
 from .undo import Swap, UndoFollower
 
@@ -23,66 +24,66 @@ class _Spot(NamedTuple):
     y: int
     note: str
 
-
-def place(
-    document: Document, key: str, origin: Origin, result: Placed, name: str, mode: str, undo: UndoFollower
-) -> Steps:
-    """Adds the result (relative to the origin's window) to the document; yields between steps."""
-    spot = _spot(document, origin)
-    layer = document.createNode(name, "paintlayer")
-    box = result.box.shifted(origin.window.left + spot.x, origin.window.top + spot.y)
-    yield from _fill(document, layer, result, box)
-    return (yield from _add(document, key, origin, layer, mode, spot, undo))
+    def box_of(self, result: Placed, origin: Origin) -> Box:
+        """Where the result lies in the document."""
+        return result.box.shifted(origin.window.left + self.x, origin.window.top + self.y)
 
 
-def place_group(
-    document: Document,
-    key: str,
-    origin: Origin,
-    results: Sequence[Tuple[str, Placed]],
-    name: str,
-    undo: UndoFollower,
-) -> Steps:
-    """Adds several results of one layer as a group in one step; only the topmost is visible."""
-    spot = _spot(document, origin)
-    group = document.createGroupLayer(name)
-    for index, (label, result) in enumerate(results):
-        layer = document.createNode(label, "paintlayer")
-        box = result.box.shifted(origin.window.left + spot.x, origin.window.top + spot.y)
-        yield from _fill(document, layer, result, box)
-        layer.setVisible(index == len(results) - 1)
-        group.addChildNode(layer, None)
-    return (yield from _add(document, key, origin, group, "", spot, undo))
+class Placer:
+    """Adds results to one document, which may be closed between any two steps: then DocumentClosed."""
 
+    def __init__(self, open_documents: Documents, key: str, undo: UndoFollower):
+        self._documents, self._key, self._undo = open_documents, key, undo
 
-def _add(
-    document: Document, key: str, origin: Origin, layer: Node, mode: str, spot: _Spot, undo: UndoFollower
-) -> Steps:
-    source = documents.find_node(document, origin.source.node)
-    hides = source is not None and not origin.keep_source
-    was_active = hides and _is_active(document, source)
-    if hides:
-        source.setVisible(False)
-    yield
-    spot.parent.addChildNode(layer, spot.above)
-    yield
-    swap = None
-    if hides:
-        swap = Swap(documents.node_id(source), documents.node_id(layer), removed=mode == REPLACE)
-        if mode == REPLACE:
-            source.remove()
+    @property
+    def _document(self) -> Document:
+        return self._documents.find(self._key)
+
+    def place(self, origin: Origin, result: Placed, name: str, mode: str) -> Steps:
+        """One result (relative to the origin's window) above its layer, or in its place."""
+        spot = _spot(self._document, origin)
+        layer = self._document.createNode(name, "paintlayer")
+        yield from _fill(layer, result, spot.box_of(result, origin))
+        return (yield from self._add(origin, layer, mode))
+
+    def place_group(self, origin: Origin, results: Sequence[Tuple[str, Placed]], name: str) -> Steps:
+        """Several results of one layer as a group, in one step; only the topmost is visible."""
+        spot = _spot(self._document, origin)
+        group = self._document.createGroupLayer(name)
+        for index, (label, result) in enumerate(results):
+            layer = self._document.createNode(label, "paintlayer")
+            yield from _fill(layer, result, spot.box_of(result, origin))
+            layer.setVisible(index == len(results) - 1)
+            group.addChildNode(layer, None)
+        return (yield from self._add(origin, group, ABOVE))
+
+    def place_on_top(self, result: Placed, at: Box, name: str) -> Steps:
+        """A result without a layer of its own (its document was closed) as the topmost layer."""
+        layer = self._document.createNode(name, "paintlayer")
+        yield from _fill(layer, result, at)
+        self._document.rootNode().addChildNode(layer, None)
+        return Landing(self._key, documents.node_id(layer))
+
+    def _add(self, origin: Origin, layer: Node, mode: str) -> Steps:
+        """Adds the filled layer; its original is hidden or removed."""
+        spot = _spot(self._document, origin)
+        hides = spot.above is not None and not origin.keep_source
+        active = self._document.activeNode()
+        was_active = hides and active is not None and active.uniqueId() == spot.above.uniqueId()
+        if hides:
+            spot.above.setVisible(False)
+        spot.parent.addChildNode(layer, spot.above)
+        if hides and mode == REPLACE:
+            spot.above.remove()
+        if hides:
+            swap = Swap(origin.source.node, documents.node_id(layer), removed=mode == REPLACE)
+            self._undo.watch(self._key, swap)
         yield
-        document.refreshProjection()
-    if was_active:
-        document.setActiveNode(layer)
-    if swap is not None:
-        undo.watch(key, swap)
-    return Landing(key, documents.node_id(layer), spot.note)
-
-
-def _is_active(document: Document, node: Node) -> bool:
-    active = document.activeNode()
-    return active is not None and active.uniqueId() == node.uniqueId()
+        if hides:
+            self._document.refreshProjection()
+        if was_active:
+            self._document.setActiveNode(layer)
+        return Landing(self._key, documents.node_id(layer), spot.note)
 
 
 def _spot(document: Document, origin: Origin) -> _Spot:
@@ -98,7 +99,7 @@ def _spot(document: Document, origin: Origin) -> _Spot:
     return _Spot(source.parentNode(), source, 0, 0, "")
 
 
-def _fill(document: Document, layer: Node, result: Placed, box: Box) -> Generator[None, None, None]:
+def _fill(layer: Node, result: Placed, box: Box) -> Generator[None, None, None]:
     """Writes the result's pixels into a layer that is not in the document yet."""
     space, raster = colors.space_of(layer), result.raster
     given = colors.srgb(raster.depth)
@@ -111,11 +112,3 @@ def _fill(document: Document, layer: Node, result: Placed, box: Box) -> Generato
         converted = colors.convert(data, strip.width, strip.height, given, space)
         layer.setPixelData(converted, strip.left, strip.top, strip.width, strip.height)
         yield
-
-
-def place_on_top(document: Document, key: str, result: Placed, at: Box, name: str) -> Steps:
-    """Adds a result without a layer of its own (its document was closed) as the topmost layer."""
-    layer = document.createNode(name, "paintlayer")
-    yield from _fill(document, layer, result, at)
-    document.rootNode().addChildNode(layer, None)
-    return Landing(key, documents.node_id(layer))

@@ -1,0 +1,121 @@
+"""The session's line to the backend: started on first use, watched, started again after it died."""
+
+from pathlib import Path
+from typing import Callable, List, Optional
+
+from . import connection as line
+from .connection import Connection, ConnectionProblem
+from .job import Problem
+from .launcher import Launcher
+from .protocol import messages
+from .protocol.messages import Message
+
+STOPPED, STARTING, READY, LOST = "stopped", "starting", "ready", "lost"
+
+
+class BackendLink:
+    """`state` is one of the words above; `why` says why it is stopped, `device` where it computes.
+
+    With `connection_file` (a backend elsewhere) nothing is started; `elsewhere` is asked at each start.
+    """
+
+    def __init__(self, launcher: Launcher, elsewhere: Callable[[], str] = lambda: "", client: str = "Krita"):
+        self.state = STOPPED
+        self.why = ""
+        self.device = {}  # type: dict
+        self.worker = ""
+        self._launcher = launcher
+        self._elsewhere = elsewhere
+        self._client = client
+        self._connection: Optional[Connection] = None
+        self._remote = False
+
+    @property
+    def ready(self) -> bool:
+        return self.state == READY
+
+    @property
+    def log_tail(self) -> str:
+        return "" if self._remote else self._launcher.log_tail()
+
+    def start(self) -> None:
+        """Begins to start or to connect unless that is done; raises Problem."""
+        if self.state != STOPPED and (self._remote or self._launcher.running):
+            return
+        self.stop()
+        self.why, self.worker = "", ""
+        path = self._elsewhere()
+        self._remote = bool(path)
+        if self._remote:
+            self._open(Path(path))
+        else:
+            self._launcher.start()
+        self.state = STARTING
+
+    def poll(self) -> List[Message]:
+        """News for the session; raises Problem when the backend was found to have ended."""
+        try:
+            if self.state == STARTING and self._connection is None:
+                path = self._launcher.endpoint_file()
+                if path is None:
+                    return []
+                self._open(path)
+            if self._connection is None:
+                return []
+            if not self._remote and not self._launcher.running:
+                raise Problem("The backend ended unexpectedly: {}".format(self._launcher.last_words()))
+            return [message for message in self._connection.poll() if self._is_for_session(message)]
+        except ConnectionProblem as problem:
+            self._fail(str(problem))
+            raise Problem(str(problem)) from None
+        except Problem as problem:
+            self._fail(str(problem))
+            raise
+
+    def submit(self, request: messages.Harmonize) -> None:
+        self._say(lambda open_line: open_line.submit(request))
+
+    def cancel(self, job: str) -> None:
+        self._say(lambda open_line: open_line.cancel(job))
+
+    def acknowledge(self, job: str) -> None:
+        self._say(lambda open_line: open_line.acknowledge(job))
+
+    def stop(self) -> None:
+        """Ends the backend that was started here, and the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._launcher.stop()
+        self.state = STOPPED
+
+    def _open(self, path: Path) -> None:
+        try:
+            self._connection = Connection.open(path, self._client)
+        except ConnectionProblem as problem:
+            raise Problem(str(problem)) from None
+
+    def _say(self, action: Callable[[Connection], None]) -> None:
+        if self._connection is None:
+            return
+        try:
+            action(self._connection)
+        except ConnectionProblem as problem:
+            self._fail(str(problem))
+            raise Problem(str(problem)) from None
+
+    def _is_for_session(self, message: Message) -> bool:
+        """Keeps the state up to date; true for what is about a job."""
+        if isinstance(message, (messages.Welcome, messages.Status)):
+            self.worker = message.worker
+            self.device = message.device
+            self.why = getattr(message, "message", "")
+        if self._connection.state == line.LOST:
+            self.state = LOST
+        elif self._connection.welcome is not None:
+            self.state = READY
+        return bool(getattr(message, "job", ""))
+
+    def _fail(self, why: str) -> None:
+        self.stop()
+        self.why = why

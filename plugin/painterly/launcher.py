@@ -1,0 +1,133 @@
+"""Finds, starts and ends the backend: a process of its own Python, without a console window."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict, Optional
+
+from .job import Problem
+from .protocol.endpoint import Endpoint
+from .protocol.errors import ProtocolError
+
+START_SECONDS = 120.0
+END_SECONDS = 3.0
+# Krita's own Python and libraries (an AppImage names them here) would lead the backend's astray.
+_STRIPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONSTARTUP", "LD_LIBRARY_PATH", "LD_PRELOAD")
+_LOG_TAIL = 4000
+
+
+def home() -> Path:
+    """Painterly's folder: the same rule as `install.py --where`."""
+    user = Path.home()
+    if os.environ.get("PAINTERLY_HOME"):
+        return Path(os.environ["PAINTERLY_HOME"]).expanduser().absolute()
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA") or user / "AppData" / "Local") / "Painterly"
+    if sys.platform == "darwin":
+        return user / "Library" / "Application Support" / "Painterly"
+    return Path(os.environ.get("XDG_DATA_HOME") or user / ".local" / "share") / "painterly"
+
+
+def backend_python() -> Path:
+    """The backend's own Python; raises Problem if it is not installed."""
+    python = home() / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        raise Problem("Painterly's backend is not installed in {}: run install.py.".format(home()))
+    return python
+
+
+def clean_environment() -> Dict[str, str]:
+    """This process's environment without what belongs to Krita's own Python."""
+    return {name: value for name, value in os.environ.items() if name not in _STRIPPED}
+
+
+class Launcher:
+    """One backend process: `start()`, then `endpoint_file()` until it gives the connection file."""
+
+    def __init__(self) -> None:
+        self._process: Optional[subprocess.Popen] = None
+        self._folder: Optional[tempfile.TemporaryDirectory] = None
+        self._started_at = 0.0
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log_path(self) -> Path:
+        return home() / "log" / "service.log"
+
+    def start(self) -> None:
+        """Starts a new process; raises Problem if that is not possible."""
+        self.stop()
+        python = backend_python()
+        # Owner-only, and each start has its own: a connection file found there is this process's.
+        self._folder = tempfile.TemporaryDirectory(prefix="painterly-")
+        command = [
+            str(python), "-m", "backend", "serve",
+            "--connection-file", str(self._connection_file()), "--folder", str(Path(self._folder.name) / "room"),
+            "--parent-pid", str(os.getpid()), "--end-with-stdin",
+        ]  # fmt: skip
+        self._started_at = time.monotonic()
+        try:
+            self.log_path.parent.mkdir(parents=True, exist_ok=True)
+            with open(str(self.log_path), "wb") as log:
+                self._process = subprocess.Popen(
+                    command, cwd=str(home()), env=clean_environment(), creationflags=_no_window(),
+                    stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
+                )  # fmt: skip
+        except OSError as error:
+            self.stop()
+            raise Problem("The backend could not be started: {}.".format(error)) from None
+
+    def endpoint_file(self) -> Optional[Path]:
+        """The connection file once the backend listens, None before; raises Problem if it ended or hangs."""
+        path = self._connection_file()
+        try:
+            if Endpoint.read(path).alive:
+                return path
+        except (OSError, ProtocolError):
+            pass  # not written yet
+        if not self.running:
+            raise Problem("The backend ended while starting: {}".format(self.last_words()))
+        if time.monotonic() - self._started_at > START_SECONDS:
+            self.stop()
+            raise Problem("The backend did not start within {:.0f} seconds.".format(START_SECONDS))
+        return None
+
+    def last_words(self) -> str:
+        """The last line of the backend's log."""
+        lines = [line for line in self.log_tail().splitlines() if line.strip()]
+        return lines[-1].strip() if lines else "it left no message; see {}.".format(self.log_path)
+
+    def log_tail(self) -> str:
+        try:
+            return self.log_path.read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def stop(self) -> None:
+        """Ends the process, by force if it does not heed; returns at once if there is none."""
+        if self._process is not None:
+            self._process.stdin.close()
+            try:
+                self._process.terminate()
+                self._process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _connection_file(self) -> Path:
+        return Path(self._folder.name) / "connection.json"
+
+
+def _no_window() -> int:
+    """Flags that keep Windows from showing a console."""
+    return getattr(subprocess, "CREATE_NO_WINDOW", 0)

@@ -1,0 +1,108 @@
+"""What the artist asked for, as plain observable values: tasks made of one job a layer."""
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional
+
+from .job import Landing, Origin, Source
+from .protocol.messages import Preview
+from .protocol.parameters import Value
+from .protocol.raster import Placed
+
+# A job's states; the first five are on their way, the last three are ends.
+IDLE, EXPORTING, STARTING, RUNNING, PLACING = "idle", "exporting", "starting", "running", "placing"
+DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+ENDS = (DONE, FAILED, CANCELLED)
+
+
+@dataclass
+class Job:
+    """One layer with one set of parameters. `message` says how it ended, or what is to be known."""
+
+    source: Source
+    values: Dict[str, Value]
+    label: str = ""
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    state: str = IDLE
+    message: str = ""
+    detail: str = ""
+    stage: str = ""
+    fraction: float = 0.0
+    seconds_left: Optional[float] = None
+    preview: Optional[Preview] = None
+    origin: Optional[Origin] = None
+    result: Optional[Placed] = None
+    report: Dict[str, Any] = field(default_factory=dict)
+    landing: Optional[Landing] = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDS
+
+    def end(self, state: str, message: str = "", detail: str = "") -> None:
+        self.state, self.message, self.detail = state, message, detail
+        self.preview, self.seconds_left = None, None
+        self.fraction = 1.0 if state == DONE else self.fraction
+
+
+@dataclass
+class Task:
+    """Jobs that were asked for together. `mode` is where results go; a `variants` task has one layer."""
+
+    jobs: List[Job]
+    mode: str
+    variants: bool = False
+    cancelled: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def ended(self) -> bool:
+        return all(job.ended for job in self.jobs)
+
+    @property
+    def current(self) -> Optional[Job]:
+        """The job that is on its way, else the next one."""
+        return next((job for job in self.jobs if not job.ended), None)
+
+    @property
+    def fraction(self) -> float:
+        return sum(1.0 if job.ended else job.fraction for job in self.jobs) / len(self.jobs)
+
+    @property
+    def seconds_left(self) -> Optional[float]:
+        """Measured: what the running job says, and as much again as the finished ones took for the others."""
+        job = self.current
+        if job is None or job.seconds_left is None:
+            return None
+        waiting = sum(1 for other in self.jobs if not other.ended) - 1
+        whole = job.seconds_left / max(1e-3, 1.0 - job.fraction)
+        return job.seconds_left + waiting * whole
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """A finished result: what made it, where it is, and its pixels to place it again."""
+
+    source: Source
+    label: str
+    values: Dict[str, Value]
+    origin: Origin
+    result: Placed
+    landing: Optional[Landing]
+    seconds: float
+
+    @property
+    def title(self) -> str:
+        style = self.values.get("style")
+        return "{}: style {}, {:.0f} s".format(self.label or self.source.name, style, self.seconds)
+
+
+@dataclass(frozen=True)
+class Homeless:
+    """A result whose document was closed; its pixels are also in the file `path`."""
+
+    origin: Origin
+    result: Placed
+    name: str
+    path: str

@@ -1,0 +1,76 @@
+"""A canvas in memory, with what the session must cope with: closed documents, bad layers, slow steps."""
+
+from plugin.painterly.job import DocumentClosed, Export, Landing, Origin, Problem, Source
+from plugin.painterly.protocol.geometry import Box
+from plugin.painterly.protocol.raster import Placed, Raster
+
+
+def source(name="object", document="1"):
+    return Source(document, "{" + name + "}", name)
+
+
+def pixels(width, height, value=7):
+    return Raster(width, height, "BGRA", "U8", bytes([value]) * (4 * width * height))
+
+
+class FakeCanvas:
+    """As plugin.painterly.canvas.Canvas."""
+
+    def __init__(self):
+        self.open = {"1", "2"}
+        self.selected = [source()]
+        self.empty = set()
+        self.placed = []
+        self.saved = []
+        self.wishes = []
+        self.refuses_to_save = False
+
+    def active_source(self):
+        if not self.selected:
+            raise Problem("Open a document first.")
+        return self.selected[0]
+
+    def selected_sources(self):
+        return list(self.selected)
+
+    def active_document(self):
+        return "2"
+
+    def export(self, wanted, wish):
+        self.wishes.append((wanted.name, wish))
+        self._check(wanted.document)
+        yield
+        if wanted.name in self.empty:
+            raise Problem("“{}” is empty.".format(wanted.name))
+        origin = Origin(wanted, Box(10, 20, 42, 52), Box(12, 23, 20, 31), "U8")
+        return Export(origin, pixels(32, 32), Placed(pixels(8, 8, 9), 2, 3), None)
+
+    def place(self, origin, result, name, mode):
+        self._check(origin.source.document)
+        yield
+        self._check(origin.source.document)
+        self.placed.append((origin.source.document, name, mode, result.box))
+        return Landing(origin.source.document, "{result of " + name + "}")
+
+    def place_group(self, origin, results, name):
+        self._check(origin.source.document)
+        yield
+        self.placed.append((origin.source.document, name, [label for label, _ in results]))
+        return Landing(origin.source.document, "{group}")
+
+    def place_on_top(self, origin, result, name):
+        yield
+        self.placed.append(("2", name, "on top", result.box))
+        return Landing("2", "{adopted}")
+
+    def save(self, result, path):
+        if self.refuses_to_save:
+            raise Problem("The disk is full.")
+        self.saved.append((result, path))
+
+    def show_only(self, document, node, others):
+        self.shown = (node, sorted(others))
+
+    def _check(self, document):
+        if document not in self.open:
+            raise DocumentClosed("The document was closed.")

@@ -1,0 +1,96 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from plugin.painterly import launcher as module
+from plugin.painterly.job import Problem
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_ready(launcher, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        path = launcher.endpoint_file()
+        if path is not None:
+            return path
+        time.sleep(0.02)
+    raise AssertionError(launcher.log_tail())
+
+
+def test_home_follows_the_installers_rule(monkeypatch, tmp_path):
+    for name in ("PAINTERLY_HOME", "XDG_DATA_HOME"):
+        for value in (str(tmp_path / "elsewhere"), ""):
+            monkeypatch.setenv(name, value)
+            said = subprocess.run(
+                [sys.executable, str(ROOT / "install.py"), "--where"], check=True, capture_output=True
+            )
+            where = json.loads(said.stdout)
+            assert where["home"] == str(module.home())
+            assert where["python"] == str(module.home() / "env" / "bin" / "python")
+
+
+def test_the_environment_is_cleaned(monkeypatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/krita/lib")
+    monkeypatch.setenv("PYTHONHOME", "/krita")
+    cleaned = module.clean_environment()
+    assert not {"LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH"} & set(cleaned) and "PATH" in cleaned
+
+
+def test_start_and_stop(launcher):
+    launcher.start()
+    path = wait_ready(launcher)
+    assert path.exists() and launcher.running
+    launcher.stop()
+    assert not launcher.running and not path.parent.exists()
+
+
+def test_the_connection_file_is_private(launcher):
+    launcher.start()
+    path = wait_ready(launcher)
+    assert path.stat().st_mode & 0o077 == 0 and path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_second_start_replaces_the_first(launcher):
+    launcher.start()
+    wait_ready(launcher)
+    first = launcher._process
+    launcher.start()
+    assert first.poll() is not None
+    wait_ready(launcher)
+
+
+def test_the_backend_ends_with_its_krita(home):
+    code = (
+        "import time; from plugin.painterly.launcher import Launcher; one = Launcher(); one.start()\n"
+        "while one.endpoint_file() is None: time.sleep(.02)\n"
+        "print(one._process.pid, flush=True); time.sleep(600)"
+    )
+    krita = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": ""}
+    )
+    pid = int(krita.stdout.readline())
+    krita.kill()
+    krita.wait()
+    end = time.monotonic() + 20
+    while Path("/proc/{}".format(pid)).exists() and _state(pid) != "Z":
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def _state(pid):
+    try:
+        return Path("/proc/{}/stat".format(pid)).read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def test_a_python_that_cannot_run_is_told(home, launcher):
+    (home / "env" / "bin" / "python").chmod(0o644)
+    with pytest.raises(Problem, match="could not be started"):
+        launcher.start()

@@ -1,0 +1,233 @@
+"""The state machine against a canvas in memory and a real service with a worker that misbehaves."""
+
+import os
+import signal
+
+import pytest
+
+from plugin.painterly import tasks
+from plugin.painterly.job import REPLACE
+from plugin.painterly.protocol.geometry import Box
+from tests.fakes import backend
+
+from .fakes import source
+
+
+def behave(driver, does=backend.WELL, steps=1, milliseconds=0):
+    driver.session.settings.preset = "balanced"
+    driver.session.settings.changes = {"seed": does, "first_iterations": steps, "feather": milliseconds}
+
+
+def test_a_layer_goes_through_all_states_in_order(driver):
+    behave(driver, steps=5, milliseconds=20)
+    seen = []
+    driver.session.subscribe(
+        lambda: seen.extend(job.state for task in driver.session.tasks for job in task.jobs)
+    )
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.DONE]
+    order = list(dict.fromkeys(seen))
+    assert order == ["idle", "exporting", "starting", "running", "placing", "done"]
+    assert driver.canvas.placed == [("1", "object (harmonized)", "above", Box(2, 3, 10, 11))]
+    entry = driver.session.history[0]
+    assert entry.values == task.jobs[0].values and bytes(entry.result.raster.data) == b"\x09" * 256
+
+
+def test_progress_previews_and_time_left_are_shown(driver):
+    behave(driver, steps=20, milliseconds=50)
+    driver.session.want_preview = True
+    task = driver.session.harmonize_active()
+    job = task.jobs[0]
+    driver.until(lambda: 0 < job.fraction < 1 and job.preview is not None)
+    assert job.stage == "fake pass" and job.seconds_left > 0
+    assert driver.finish(task) == [tasks.DONE] and job.preview is None
+
+
+@pytest.mark.parametrize("does,words", [
+    (backend.REFUSES, "mask is empty"), (backend.RAISES, ""), (backend.DIES, ""),
+])  # fmt: skip
+def test_a_failed_job_is_told_and_the_next_one_works(driver, does, words):
+    behave(driver, does)
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    assert words in task.jobs[0].message and "object: " in driver.session.message
+    assert driver.canvas.placed == []
+    behave(driver)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert driver.session.message == ""
+
+
+def test_the_backend_killed_mid_job_is_told_and_started_again(driver):
+    behave(driver, steps=500, milliseconds=20)
+    task = driver.session.harmonize_active()
+    driver.running(task)
+    os.kill(driver.launcher._process.pid, signal.SIGKILL)
+    assert driver.finish(task) == [tasks.FAILED]
+    assert "ended unexpectedly" in task.jobs[0].message
+    behave(driver)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+
+
+def test_cancel_ends_a_running_job(driver):
+    behave(driver, backend.WELL, steps=500, milliseconds=20)
+    task = driver.session.harmonize_active()
+    driver.running(task)
+    driver.session.cancel()
+    assert driver.finish(task) == [tasks.CANCELLED]
+    assert driver.canvas.placed == []
+
+
+def test_a_batch_gives_each_layer_its_own_result_or_error(driver):
+    behave(driver)
+    driver.canvas.selected = [source("low"), source("void"), source("high")]
+    driver.canvas.empty = {"void"}
+    task = driver.session.harmonize_selected()
+    assert driver.finish(task) == [tasks.DONE, tasks.FAILED, tasks.DONE]
+    assert [name for _, name, _, _ in driver.canvas.placed] == ["low (harmonized)", "high (harmonized)"]
+    assert "empty" in task.jobs[1].message and task.fraction == 1.0
+
+
+def test_a_batch_exports_each_layer_only_after_the_one_beneath_is_placed(driver):
+    behave(driver)
+    driver.canvas.selected = [source("low"), source("high")]
+    events = []
+    place, export = driver.canvas.place, driver.canvas.export
+    driver.canvas.place = lambda *a: (events.append(("place", a[2])), place(*a))[1]
+    driver.canvas.export = lambda *a: (events.append(("export", a[0].name)), export(*a))[1]
+    driver.finish(driver.session.harmonize_selected())
+    assert [event[0] for event in events] == ["export", "place", "export", "place"]
+
+
+def test_a_batch_without_the_others_leaves_their_results_out_too(driver):
+    behave(driver)
+    driver.session.settings.without_others = True
+    driver.canvas.selected = [source("low"), source("high")]
+    driver.finish(driver.session.harmonize_selected())
+    assert driver.canvas.wishes[1][1].without == ("{low}", "{high}", "{result of low (harmonized)}")
+
+
+def test_cancel_keeps_what_a_batch_has_done(driver):
+    behave(driver, steps=25, milliseconds=20)
+    driver.canvas.selected = [source("low"), source("middle"), source("high")]
+    task = driver.session.harmonize_selected()
+    driver.until(lambda: task.jobs[1].state == tasks.RUNNING)
+    driver.session.cancel()
+    assert driver.finish(task) == [tasks.DONE, tasks.CANCELLED, tasks.CANCELLED]
+    assert len(driver.canvas.placed) == 1
+
+
+def test_variants_are_one_export_and_one_group(driver):
+    behave(driver)
+    task = driver.session.variants([1.0, 5.0])
+    assert driver.finish(task) == [tasks.DONE, tasks.DONE]
+    assert len(driver.canvas.wishes) == 1
+    assert driver.canvas.placed == [("1", "object (variants)", ["style 1", "style 5"])]
+    assert [entry.values["style"] for entry in driver.session.history] == [1.0, 5.0]
+
+
+def test_variants_of_an_empty_layer_all_fail(driver):
+    driver.canvas.empty = {"object"}
+    assert driver.finish(driver.session.variants([1.0, 5.0])) == [tasks.FAILED, tasks.FAILED]
+
+
+def test_a_closed_document_makes_the_result_a_file_that_can_be_adopted(driver):
+    behave(driver, steps=10, milliseconds=20)
+    task = driver.session.harmonize_active()
+    driver.running(task)
+    driver.canvas.open.remove("1")
+    driver.finish(task)
+    assert driver.canvas.placed == []
+    ((result, path),) = driver.canvas.saved
+    assert bytes(result.raster.data) == b"\x09" * 256 and str(path) in task.jobs[0].message
+    driver.session.adopt(driver.session.homeless[0])
+    driver.until(lambda: not driver.session.busy)
+    assert driver.canvas.placed == [("2", "object (harmonized)", "on top", Box(2, 3, 10, 11))]
+    assert driver.session.homeless == []
+
+
+def test_a_result_that_cannot_be_saved_is_still_kept(driver):
+    behave(driver, steps=10, milliseconds=20)
+    driver.canvas.refuses_to_save = True
+    task = driver.session.harmonize_active()
+    driver.running(task)
+    driver.canvas.open.remove("1")
+    driver.finish(task)
+    assert len(driver.session.homeless) == 1 and "The disk is full." in driver.session.message
+
+
+def test_a_document_closed_before_its_export_is_a_sentence(driver):
+    driver.canvas.open.remove("1")
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED] and task.jobs[0].message == "The document was closed."
+
+
+def test_nothing_selected_is_a_sentence(driver):
+    driver.canvas.selected = []
+    assert driver.session.harmonize_active() is None
+    assert driver.session.message == "Open a document first."
+
+
+def test_a_backend_that_dies_at_start_is_told_in_its_own_words(driver, home):
+    (home / "behaviour").write_text("dead")
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    assert "torch is broken" in task.jobs[0].message
+    (home / "behaviour").unlink()
+    behave(driver)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+
+
+def test_a_backend_that_is_silent_is_given_up(driver, home, monkeypatch):
+    monkeypatch.setattr("plugin.painterly.launcher.START_SECONDS", 0.5)
+    (home / "behaviour").write_text("silent")
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    assert "did not start" in task.jobs[0].message
+
+
+def test_a_backend_that_is_not_installed_is_told(driver, home):
+    (home / "env" / "bin" / "python").unlink()
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    assert "run install.py" in task.jobs[0].message
+
+
+def test_two_tasks_at_once_both_arrive(driver):
+    behave(driver, steps=10, milliseconds=10)
+    first = driver.session.harmonize_active()
+    driver.canvas.selected = [source("other", "2")]
+    second = driver.session.harmonize_active()
+    driver.until(lambda: first.ended and second.ended and not driver.session.busy)
+    assert sorted(document for document, *_ in driver.canvas.placed) == ["1", "2"]
+
+
+def test_history_places_again_compares_and_gives_back_its_settings(driver):
+    behave(driver)
+    driver.session.settings.change("style", 3.0)
+    driver.finish(driver.session.harmonize_active())
+    entry = driver.session.history[0]
+    driver.session.settings.choose_preset("draft")
+    driver.session.use_settings(entry)
+    assert driver.session.settings.resolved() == entry.values
+    driver.session.settings.result = REPLACE
+    driver.session.place_again(entry)
+    driver.until(lambda: not driver.session.busy)
+    assert driver.canvas.placed[-1][2] == REPLACE
+    driver.session.show_only(entry)
+    assert driver.canvas.shown[0] == entry.landing.node
+
+
+def test_history_forgets_the_oldest_pixels(driver, monkeypatch):
+    monkeypatch.setattr("plugin.painterly.session.HISTORY_BYTES", 300)
+    behave(driver)
+    for _ in range(3):
+        driver.finish(driver.session.harmonize_active())
+    assert len(driver.session.history) == 1
+
+
+def test_closing_ends_the_backend(driver):
+    behave(driver, steps=500, milliseconds=20)
+    driver.running(driver.session.harmonize_active())
+    process = driver.launcher._process
+    driver.session.close()
+    assert process.poll() is not None
