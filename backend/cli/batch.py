@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 from backend.cli import runner, sheet
 from backend.cli.arguments import add_parameters
@@ -44,11 +45,12 @@ def run(args: argparse.Namespace) -> int:
     entries = read_entries(args.input)
     make_folder(args.output)
     check_writable(args.output / SHEET)
+    inputs = [path for entry in entries for path in entry.files.values()]
     results: list[Result] = []
     with Interrupt() as interrupt, runner.RunnerOnDemand(args) as get_runner:
         for number, entry in enumerate(entries, 1):
             title = f"{number}/{len(entries)} {entry.name} "
-            results.append(_run_entry(entry, title, args, get_runner, interrupt))
+            results.append(_run_entry(entry, title, args, inputs, get_runner, interrupt))
             sheet.write(results, args.output / SHEET, len(entries))
             if interrupt.asked:
                 break
@@ -65,6 +67,7 @@ def _run_entry(
     entry: Entry,
     title: str,
     args: argparse.Namespace,
+    inputs: Sequence[Path],
     get_runner: Callable[[], runner.Runner],
     interrupt: Interrupt,
 ) -> Result:
@@ -72,7 +75,7 @@ def _run_entry(
     progress = Progress(title)
     job, report, error = None, None, ""
     try:
-        job = entry.job(args.output, args)
+        job = replace(entry.job(args.output, args), keep=inputs)
         report = run_job(job, get_runner, together(progress, interrupt))
     except Cancelled:
         error = "Stopped before anything was painted."

@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What one composite is made from, how, and where the result goes. `settings` are complete."""
+    """What one composite is made from, how, and where the result goes. `settings` are complete.
+
+    `keep` are files, besides the sources, that the output must not replace.
+    """
 
     sources: Sources
     output: Path
     settings: Mapping[str, Value]
     stages: Path | None = None
+    keep: Sequence[Path] = ()
 
 
 @dataclass
@@ -89,9 +93,11 @@ def run_job(job: Job, get_runner: Callable[[], Runner], on_step: OnStep) -> Repo
 def check_output(job: Job) -> None:
     """Raises OutputError before any work if the output cannot be written or would replace an input."""
     format_of(job.output)
-    for role, path in job.sources.files().items():
+    for path in (*job.sources.files().values(), *job.keep):
         if job.output.exists() and path.exists() and os.path.samefile(job.output, path):
-            raise OutputError(f"The output {job.output} would replace the {role}; give it another name.")
+            raise OutputError(
+                f"The output {job.output} would replace the input {path}; give it another name."
+            )
     painting = job.sources.painting
     check_writable(job.output, room=painting.stat().st_size if painting.is_file() else 1)
 

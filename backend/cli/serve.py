@@ -25,7 +25,10 @@ import argparse
 import sys
 from pathlib import Path
 
+import zmq
+
 from backend.cli.failure import data_folder
+from plugin.painterly.protocol.errors import ProtocolError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         return _invite(args) if args.invite else _serve(args)
-    except (OSError, ValueError) as error:  # ZMQError and ProtocolError among them
+    except (OSError, ProtocolError, zmq.ZMQError) as error:
         print(f"painterly: The service cannot start: {error}", file=sys.stderr)
         return 2
 

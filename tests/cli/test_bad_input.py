@@ -145,7 +145,7 @@ def test_output_that_cannot_be(refused, files, tmp_path):
         (tmp_path / "file" / "o.png", "Not a directory"),
         (tmp_path / "o.gif", "must end in"),
         (tmp_path / "o", "must end in"),
-        (files["--mask"], "would replace the mask"),
+        (files["--mask"], "would replace the input"),
     ):
         assert words in refused("harmonize", *options(files), "-o", output)
 

@@ -146,6 +146,20 @@ def test_json_manifest(painterly, engine, files, tmp_path):
     assert (tmp_path / "out" / "one.png").is_file()
 
 
+def test_no_input_of_another_composite_is_replaced(painterly, files, tmp_path):
+    shutil.copy(files["--painting"], tmp_path / "other.png")
+    save(tmp_path / "layer.png", noise(bands=4)[:20, :20])
+    rows = [
+        {"name": "other", "painting": "painting.png", "layer": "layer.png"},
+        {"name": "new", "painting": "other.png", "layer": "layer.png"},
+    ]
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    finished = painterly("batch", tmp_path / "m.json", "-o", tmp_path, "--json")
+    first, second = json.loads(finished.out)["composites"]
+    assert "would replace the input" in first["error"] and second["error"] is None
+    assert (samples_of(tmp_path / "other.png") == noise()).all()
+
+
 @pytest.mark.parametrize(
     "name, text, words",
     [
