@@ -67,13 +67,13 @@ class Server:
         self._instance = uuid.uuid4().hex
         self._parent = ParentWatch(config.parent_pid, config.end_with_stdin)
         self._keys = KeysFile(config.keys) if config.keys else None
-        self._room = Room(config.folder, self._instance)
         self._context = zmq.Context()
         self._door = DoorKeeper(self._context)
         self._client = KeyPair.new()
         self._own = self._keys.own if self._keys else KeyPair.new()
         allows = self._keys.allows if self._keys else lambda key: key == self._client.public
         self._peers = Peers(self._context, self._door, self._own, allows, config.bind)
+        self._room = Room(config.folder, self._instance)
         self._book = JobBook(config.queue_limit)
         self._worker = Supervisor(self._context, self._door, self._room, config.worker_command)
         self._ending = ""

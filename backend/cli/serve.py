@@ -27,14 +27,14 @@ from pathlib import Path
 
 import zmq
 
-from backend.cli.failure import data_folder
 from plugin.painterly.protocol.errors import ProtocolError
+from plugin.painterly.protocol.places import places
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = __doc__.split("\n\n", 1)[1]
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    here = data_folder() / "service"
+    here = places().cache / "service"
     parser.add_argument(
         "--connection-file",
         type=Path,

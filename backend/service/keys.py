@@ -6,6 +6,7 @@ https://rfc.zeromq.org/spec/27/) about each new connection before anything of it
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
@@ -53,9 +54,14 @@ class KeysFile:
         return self._own
 
     def allows(self, public: str) -> bool:
-        about = self.path.stat()
-        if (about.st_mtime_ns, about.st_ino) != self._stamp:
-            self._read()
+        """Whether this key is in the file now; nobody's is while the file is missing or damaged."""
+        try:
+            about = self.path.stat()
+            if (about.st_mtime_ns, about.st_ino) != self._stamp:
+                self._read()
+        except (OSError, ProtocolError) as error:
+            print(f"painterly: New clients are refused: {error}", file=sys.stderr, flush=True)
+            return False
         return public in self._clients.values()
 
     def invite(self, address: str, connection_file: Path) -> None:
