@@ -8,7 +8,7 @@ Idle -> Exporting -> Starting -> Running -> Placing -> Done, or Failed, or Cance
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, Generator, List, Optional, Sequence
+from typing import Callable, Dict, Generator, List, Optional, Sequence, Tuple
 
 from . import tasks
 from .job import ABOVE, REPLACE, DocumentClosed, Export, ExportWish, Landing, Problem, Source
@@ -103,8 +103,20 @@ class Session:
         self._running[id(homeless)] = steps
         self._changed()
 
-    def history_of(self, document: str) -> List[HistoryEntry]:
+    def history_here(self) -> List[HistoryEntry]:
+        """The results of the document in front."""
+        try:
+            document = self._canvas.active_document()
+        except Problem:
+            return []
         return [entry for entry in self.history if entry.source.document == document]
+
+    def layers(self) -> List[Tuple[str, str]]:
+        """(unique id, name) of the layers of the document in front, topmost first."""
+        try:
+            return self._canvas.layers(self._canvas.active_document())
+        except Problem:
+            return []
 
     # ---- the event loop ------------------------------------------------------------------------
 
@@ -129,6 +141,10 @@ class Session:
 
     def subscribe(self, observer: Callable[[], None]) -> None:
         self._observers.append(observer)
+
+    def unsubscribe(self, observer: Callable[[], None]) -> None:
+        if observer in self._observers:
+            self._observers.remove(observer)
 
     def close(self) -> None:
         """Krita ends: results on their way are given up and the backend with them."""

@@ -1,0 +1,175 @@
+"""Puts the plugin into this user's Krita and takes it away again. Standard library only.
+
+Into Krita's resource folder go `pykrita/painterly/`, `pykrita/painterly.desktop` and
+`actions/painterly.action`; in `kritarc` the plugin is switched on. Krita embeds a Python of its own, so
+pyzmq is laid beside the plugin for each Python that a Krita may embed; the plugin chooses at run time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Iterable, NamedTuple, Sequence
+
+from plugin.painterly import vendor
+
+PLUGIN = "painterly"
+# Krita 5.1 and 5.2 bundles embed 3.8 and 3.10, Linux distributions what they ship; from 3.12 on pyzmq has
+# wheels for all later Pythons on some systems.
+PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+_SWITCH = "enable_" + PLUGIN
+
+
+class KritaSetupError(Exception):
+    """The plugin could not be installed; the message is one sentence that says what to do."""
+
+
+class KritaUser(NamedTuple):
+    """Where one Krita keeps its user's resources and settings."""
+
+    resources: Path
+    kritarc: Path
+
+    @property
+    def installed(self) -> Path:
+        return self.resources / "pykrita" / PLUGIN
+
+
+def krita_users() -> list[KritaUser]:
+    """The native Krita's folders first, then those of a Flatpak, if it was ever started."""
+    home = Path.home()
+    if os.name == "nt":
+        roaming = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+        local = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        return [KritaUser(roaming / "krita", local / "kritarc")]
+    if sys.platform == "darwin":
+        library = home / "Library"
+        return [KritaUser(library / "Application Support" / "krita", library / "Preferences" / "kritarc")]
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    flatpak = home / ".var" / "app" / "org.kde.krita"
+    users = [KritaUser(data / "krita", config / "kritarc")]
+    return users + [KritaUser(flatpak / "data" / "krita", flatpak / "config" / "kritarc")] * flatpak.is_dir()
+
+
+def install(
+    plugin_source: Path,
+    user: KritaUser,
+    python: Path = Path(sys.executable),
+    pythons: Sequence[str] = PYTHONS,
+) -> None:
+    """Installs or renews the plugin from the folder `plugin_source` (the checkout's `plugin/`).
+
+    `python` is one with pip, which fetches pyzmq. Raises KritaSetupError or OSError; what was installed
+    before stays until the new one is complete.
+    """
+    pykrita = user.resources / "pykrita"
+    pykrita.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=".painterly-", dir=str(pykrita)))
+    try:
+        ignore = shutil.ignore_patterns("__pycache__", "vendor")
+        shutil.copytree(plugin_source / PLUGIN, fresh / PLUGIN, ignore=ignore)
+        add_pyzmq(fresh / PLUGIN / "vendor", python, pythons)
+        _replace(fresh / PLUGIN, user.installed)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copy2(plugin_source / "painterly.desktop", pykrita / "painterly.desktop")
+    (user.resources / "actions").mkdir(exist_ok=True)
+    shutil.copy2(plugin_source / "painterly.action", user.resources / "actions" / "painterly.action")
+    _edit(user.kritarc, "true")
+
+
+def uninstall(user: KritaUser) -> bool:
+    """Takes the plugin away and leaves all else; false if there was none."""
+    found = user.installed.exists()
+    if found:
+        shutil.rmtree(user.installed)
+    for path in (
+        user.resources / "pykrita" / "painterly.desktop",
+        user.resources / "actions" / "painterly.action",
+    ):
+        path.unlink(missing_ok=True)
+    if user.kritarc.exists():
+        _edit(user.kritarc, None)
+    return found
+
+
+def add_pyzmq(folder: Path, python: Path, pythons: Iterable[str]) -> None:
+    """Unpacks a pyzmq for each of `pythons` (as "3.11") into `folder`; raises KritaSetupError if none fits."""
+    said = ""
+    for version in pythons:
+        with tempfile.TemporaryDirectory() as scratch:
+            command = [
+                str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+                "--only-binary=:all:", "--implementation", "cp", "--python-version", version,
+                "--dest", scratch, "pyzmq",
+            ]  # fmt: skip
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            said = done.stdout.decode("utf-8", "replace").strip() or said
+            for wheel in Path(scratch).glob("*.whl"):
+                _unpack(wheel, folder)
+    if not folder.is_dir():
+        last = said.splitlines()[-1] if said else "pip said nothing"
+        raise KritaSetupError(
+            f"pyzmq for Krita's Python could not be downloaded: check the network, then run this again ({last})."
+        )
+
+
+def _unpack(wheel: Path, folder: Path) -> None:
+    """A wheel into a folder whose name `vendor.chosen_folder` understands."""
+    _, _, python_tag, abi, _ = wheel.stem.split("-")
+    tag = f"{python_tag}-{vendor.platform_tag()}"
+    target = folder / (f"abi3-{tag}" if abi == "abi3" else tag)
+    if not target.exists():
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(target)
+
+
+def _replace(fresh: Path, installed: Path) -> None:
+    """Puts the complete new folder in the old one's place."""
+    old = fresh.with_name("old")
+    if installed.is_symlink():
+        installed.unlink()
+    elif installed.exists():
+        installed.rename(old)
+    fresh.rename(installed)
+
+
+def _edit(kritarc: Path, value: str | None) -> None:
+    """Sets or, with None, removes the plugin's switch; every other byte of the file stays."""
+    text = kritarc.read_bytes().decode("utf-8", "surrogateescape") if kritarc.exists() else ""
+    edited = switched(text, value)
+    if edited == text:
+        return
+    kritarc.parent.mkdir(parents=True, exist_ok=True)
+    scratch = kritarc.with_name(kritarc.name + ".painterly")
+    scratch.write_bytes(edited.encode("utf-8", "surrogateescape"))
+    if kritarc.exists():
+        shutil.copymode(kritarc, scratch)
+    os.replace(scratch, kritarc)
+
+
+def switched(text: str, value: str | None) -> str:
+    """`text` of a kritarc with the switch set to `value` in its group [python], or without it."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lines = re.split(r"(?<=\n)", text)
+    lines = [line for line in lines if line]
+    start = next((i for i, line in enumerate(lines) if line.strip() == "[python]"), None)
+    if start is None:
+        if value is None:
+            return text
+        gap = "" if not text else newline if text.endswith("\n") else newline * 2
+        return f"{text}{gap}[python]{newline}{_SWITCH}={value}{newline}"
+    end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("[")), len(lines))
+    body = [line for line in lines[start + 1 : end] if line.partition("=")[0].strip() != _SWITCH]
+    if value is not None:
+        body.insert(0, f"{_SWITCH}={value}{newline}")
+    if not lines[start].endswith("\n"):
+        lines[start] += newline
+    return "".join(lines[: start + 1] + body + lines[end:])

@@ -1,0 +1,105 @@
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from backend import krita_setup
+from backend.krita_setup import KritaUser, switched
+from plugin.painterly import vendor
+
+PLUGIN = Path(__file__).resolve().parents[2] / "plugin"
+ON = "enable_painterly=true"
+
+
+@pytest.mark.parametrize("before", [
+    "", "[a]\nb=c\n", "x=1\n\n[python]\nenable_other=false\n\n[z]\nenable_painterly=false\n",
+    "[python]\nenable_painterly=false\nenable_other=true\n", "[python]", "a=b",
+    "[python]\r\nenable_other=true\r\n\r\n[z]\r\nq=ü\r\n", "[python][sub]\nenable_painterly=false\n",
+])  # fmt: skip
+def test_the_switch_is_set_and_removed_and_nothing_else_changes(before):
+    on = switched(before, "true")
+    group = on[on.index("[python]\r\n" if "\r" in on else "[python]\n") :].splitlines()
+    assert group[1] == ON and switched(on, "true") == on
+    kept = [line for line in before.splitlines() if line.strip()]
+    new = [line for line in on.splitlines() if line.strip()]
+    assert [line for line in kept if "enable_painterly" not in line] == [
+        line for line in new if "enable_painterly" not in line and (line != "[python]" or "[python]" in kept)
+    ]
+    off = switched(on, None)
+    assert ON not in off and off.count("enable_other") == before.count("enable_other")
+
+
+@pytest.fixture
+def user(tmp_path):
+    return KritaUser(tmp_path / "data" / "krita", tmp_path / "config" / "kritarc")
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """pyzmq is "downloaded" as an empty wheel of the asked-for Python."""
+
+    def download(command, **_):
+        version = command[command.index("--python-version") + 1].replace(".", "")
+        abi = "abi3" if int(version) >= 312 else "cp" + version
+        wheel = Path(command[command.index("--dest") + 1]) / "pyzmq-1-cp{}-{}-any.whl".format(version, abi)
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("zmq/__init__.py", "")
+        return krita_setup.subprocess.CompletedProcess(command, 0, b"")
+
+    monkeypatch.setattr(krita_setup.subprocess, "run", download)
+
+
+def test_install_again_and_uninstall(user, no_network):
+    user.kritarc.parent.mkdir(parents=True)
+    user.kritarc.write_text("[python]\nenable_other=true\n")
+    neighbour = user.resources / "pykrita" / "other" / "__init__.py"
+    neighbour.parent.mkdir(parents=True)
+    neighbour.write_text("")
+    for _ in range(2):
+        krita_setup.install(PLUGIN, user, pythons=("3.8", "3.12", "3.13"))
+        (user.installed / "left over.py").write_text("")
+    assert ON in user.kritarc.read_text() and "enable_other=true" in user.kritarc.read_text()
+    assert (user.resources / "actions" / "painterly.action").exists()
+    assert (user.installed / "protocol" / "messages.py").exists()
+    folders = {path.name for path in (user.installed / "vendor").iterdir()}
+    tag = vendor.platform_tag()
+    assert folders == {"cp38-" + tag, "abi3-cp312-" + tag, "abi3-cp313-" + tag}
+    krita_setup.install(PLUGIN, user, pythons=("3.8",))
+    assert not (user.installed / "left over.py").exists()
+    assert krita_setup.uninstall(user) and not krita_setup.uninstall(user)
+    assert neighbour.exists() and user.kritarc.read_text() == "[python]\nenable_other=true\n"
+    assert sorted(path.name for path in (user.resources / "pykrita").iterdir()) == ["other"]
+
+
+def test_without_network_the_old_plugin_stays(user, no_network, monkeypatch):
+    krita_setup.install(PLUGIN, user, pythons=("3.8",))
+    monkeypatch.setattr(
+        krita_setup.subprocess,
+        "run",
+        lambda command, **_: krita_setup.subprocess.CompletedProcess(command, 1, b"no route"),
+    )
+    with pytest.raises(krita_setup.KritaSetupError, match="no route"):
+        krita_setup.install(PLUGIN, user, pythons=("3.8",))
+    assert (user.installed / "vendor").is_dir()
+
+
+def test_the_plugin_chooses_its_pythons_folder(tmp_path):
+    tag = vendor.platform_tag()
+    minor = sys.version_info[1]
+    assert vendor.chosen_folder(tmp_path) is None
+    (tmp_path / "cp37-{}".format(tag)).mkdir()
+    assert vendor.chosen_folder(tmp_path) is None
+    older = tmp_path / "abi3-cp3{}-{}".format(minor - 1, tag)
+    older.mkdir()
+    assert vendor.chosen_folder(tmp_path) == older
+    exact = tmp_path / "cp3{}-{}".format(minor, tag)
+    exact.mkdir()
+    assert vendor.chosen_folder(tmp_path) == exact
+
+
+def test_folders_follow_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "d"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "c"))
+    first = krita_setup.krita_users()[0]
+    assert first == KritaUser(tmp_path / "d" / "krita", tmp_path / "c" / "kritarc")
