@@ -1,0 +1,94 @@
+"""Masks: loosened by the right distance, grown, and carried down the network as a loop carries them."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.harmonize.ops.masks import (
+    LOOSE_CUT,
+    LOOSE_TAPS,
+    down_the_network,
+    gaussian_blur,
+    grow,
+    loose_mask,
+)
+from tests.oracles import masks as oracle
+
+
+def half_plane(size: int, edge: int) -> torch.Tensor:
+    mask = torch.zeros(1, size, size)
+    mask[:, :, :edge] = 1
+    return mask
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.25])
+def test_a_half_plane_is_loosened_by_the_right_distance(scale):
+    taps = max(3, round(LOOSE_TAPS * scale))
+    reach = oracle.half_plane_reach(taps, taps / 3, LOOSE_CUT)
+    loose = loose_mask(half_plane(96, 40), scale)
+    assert torch.equal(loose, half_plane(96, 40 + reach))
+
+
+def test_the_published_reach_at_700_px():
+    """35 taps of sigma 35/3 cut at 0.1 reach a dozen pixels beyond the edge."""
+    assert 10 <= oracle.half_plane_reach(35, 35 / 3, 0.1) <= 13
+
+
+def test_a_loose_mask_is_zero_or_one_and_holds_the_object(generator):
+    tight = torch.zeros(1, 64, 64)
+    tight[:, 20:40, 24:30] = 1
+    loose = loose_mask(tight, 0.3)
+    assert set(loose.unique().tolist()) == {0.0, 1.0}
+    assert (loose >= tight).all()
+
+
+def test_blurring_keeps_the_mean_and_a_flat_picture(generator):
+    flat = torch.full((2, 12, 9), 0.7)
+    torch.testing.assert_close(gaussian_blur(flat, 2.0), flat)
+    speck = torch.zeros(1, 31, 31)
+    speck[0, 15, 15] = 1
+    blurred = gaussian_blur(speck, 2.0)
+    assert blurred.sum().item() == pytest.approx(1, abs=1e-5)
+    assert torch.allclose(blurred, blurred.flip(1)) and torch.allclose(blurred, blurred.transpose(1, 2))
+    variance = (blurred[0].sum(dim=0) * (torch.arange(31.0) - 15) ** 2).sum().item()
+    assert variance == pytest.approx(4, rel=0.05)
+
+
+def test_no_blur_is_no_blur():
+    mask = half_plane(8, 3)
+    assert torch.equal(gaussian_blur(mask, 0), mask)
+
+
+@given(st.integers(0, 12))
+def test_grown_by_a_disc_within_eight_percent(by):
+    mask = torch.zeros(1, 41, 41)
+    mask[0, 20, 20] = 0.6
+    grown = grow(mask, by)
+    y, x = torch.meshgrid(torch.arange(41.0) - 20, torch.arange(41.0) - 20, indexing="ij")
+    distance = torch.hypot(y, x)
+    assert (grown[0][distance <= 0.92 * by - 0.5] == torch.tensor(0.6)).all()
+    assert (grown[0][distance > 1.15 * by + 0.5] == 0).all()
+    assert grown[0, 20, 20 + by] == mask.max() and grown[0, 20 + by, 20] == mask.max()
+
+
+def test_down_the_network_equals_the_loop(generator, thin):
+    mask = (torch.rand(1, 32, 48, generator=generator) > 0.6).float()
+    wanted = [f"relu{block}_1" for block in range(1, 6)]
+    found = down_the_network(mask, thin.structure, wanted)
+    expected = oracle.down_the_network(mask[0].double().numpy(), thin.structure)
+    assert list(found) == wanted
+    for name in wanted:
+        torch.testing.assert_close(found[name][0], torch.from_numpy(expected[name]).float())
+
+
+def test_masks_have_the_features_sizes_when_pools_round_down(thin):
+    mask = torch.ones(1, 45, 71)
+    found = down_the_network(mask, thin.structure, ["relu1_1", "relu4_1", "relu5_1"])
+    features = thin.features(torch.zeros(1, 3, 45, 71), list(found))
+    assert {name: m.shape[1:] for name, m in found.items()} == {n: f.shape[2:] for n, f in features.items()}
+
+
+def test_the_middle_of_a_large_mask_stays_one(thin):
+    found = down_the_network(torch.ones(1, 320, 320), thin.structure, ["relu4_1"])["relu4_1"]
+    assert found[0, 20, 20] == pytest.approx(1)
