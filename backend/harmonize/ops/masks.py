@@ -30,10 +30,12 @@ def gaussian_blur(image: Tensor, sigma: float, radius: int | None = None) -> Ten
 def loose_mask(tight: Tensor, scale: float = 1.0) -> Tensor:
     """Where pixels may change: the tight mask blurred (35 taps, sigma 35/3 at 700 px) and cut at 0.1.
 
-    `scale` shrinks the blur with the working scale. Returns 0 or 1, (1, H, W).
+    `scale` shrinks the blur with the working scale. Returns 0 or 1, (1, H, W); what is in the tight mask is
+    in it, also a speck or a line so thin that its blur falls below the cut.
     """
     taps = max(3, round(LOOSE_TAPS * scale))
-    return (gaussian_blur(tight, taps / 3, radius=taps // 2) > LOOSE_CUT).to(tight.dtype)
+    blurred = gaussian_blur(tight, taps / 3, radius=taps // 2)
+    return (torch.maximum(blurred, tight) > LOOSE_CUT).to(tight.dtype)
 
 
 def grow(mask: Tensor, by: int) -> Tensor:

@@ -43,6 +43,16 @@ def test_a_loose_mask_is_zero_or_one_and_holds_the_object(generator):
     assert (loose >= tight).all()
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_specks_and_lines_are_not_lost(width):
+    """A blur of 35 taps spreads them so thin that nothing is above the cut."""
+    for tight in (
+        half_plane(48, width).flip(2),
+        half_plane(48, width) * half_plane(48, width).transpose(1, 2),
+    ):
+        assert torch.equal(loose_mask(tight).maximum(tight), loose_mask(tight))
+
+
 def test_blurring_keeps_the_mean_and_a_flat_picture(generator):
     flat = torch.full((2, 12, 9), 0.7)
     torch.testing.assert_close(gaussian_blur(flat, 2.0), flat)
