@@ -1,0 +1,74 @@
+"""The memo makes once, forgets the oldest, and tells contents apart."""
+
+import pytest
+import torch
+
+from backend.harmonize.memo import Memo, digest
+
+
+class Made:
+    """Makes tensors of so many bytes and counts."""
+
+    def __init__(self, size: int):
+        self.size, self.times = size, 0
+
+    def __call__(self) -> torch.Tensor:
+        self.times += 1
+        return torch.zeros(self.size, dtype=torch.uint8)
+
+
+def test_makes_once():
+    memo, made = Memo(), Made(10)
+    assert memo.get("a", made) is memo.get("a", made)
+    assert made.times == 1
+
+
+def test_forgets_what_was_longest_unused():
+    memo, a, b, c = Memo(limit=25), Made(10), Made(10), Made(10)
+    memo.get("a", a), memo.get("b", b), memo.get("a", a), memo.get("c", c)
+    memo.get("a", a), memo.get("c", c)
+    assert (a.times, c.times) == (1, 1)
+    memo.get("b", b)
+    assert b.times == 2
+
+
+def test_what_is_too_large_is_given_but_not_kept():
+    memo, large = Memo(limit=25), Made(26)
+    assert memo.get("a", large).numel() == 26
+    memo.get("a", large)
+    assert large.times == 2
+
+
+def test_dicts_of_tensors_count_by_their_bytes():
+    memo, made = Memo(limit=100), Made(30)
+    memo.get("dict", lambda: {"x": torch.zeros(10), "y": torch.zeros(10)})  # 80 bytes
+    memo.get("a", made)
+    again = Made(1)
+    memo.get("dict", again)
+    assert again.times == 1
+
+
+def test_a_failure_is_not_kept():
+    memo = Memo()
+    with pytest.raises(ZeroDivisionError):
+        memo.get("a", lambda: 1 / 0)
+    assert memo.get("a", Made(3)).numel() == 3
+
+
+def test_clear():
+    memo, made = Memo(), Made(5)
+    memo.get("a", made)
+    memo.clear()
+    memo.get("a", made)
+    assert made.times == 2
+
+
+def test_digests_tell_contents_shapes_and_types_apart():
+    x = torch.arange(12.0)
+    nearly = x.clone()
+    nearly[5] = torch.nextafter(nearly[5], torch.tensor(9.0))
+    different = [x, nearly, x.view(3, 4), x.view(4, 3), x.double(), x.to(torch.bfloat16), x > 3, x.flip(0)]
+    assert len({digest(tensor) for tensor in different}) == len(different)
+    assert len({digest(x, nearly), digest(nearly, x), digest(x)}) == 3
+    assert digest(x) == digest(x.clone()) == digest(torch.arange(24.0)[:12])
+    assert digest(x.view(3, 4).T) == digest(x.view(3, 4).T.contiguous())

@@ -1,0 +1,164 @@
+"""The guarded loop: it descends, stays in range, and comes back from directions that are none."""
+
+import pytest
+import torch
+
+from backend.harmonize.errors import Cancelled
+from backend.harmonize.optimize import LARGEST_STEP, Plan, optimize
+
+SHAPE = (3, 24, 28)
+METHODS = ["adam", "lbfgs"]
+
+
+def towards(goal: torch.Tensor, scale: float = 1.0):
+    """The direction of half the squared distance to `goal`."""
+
+    def direction(image: torch.Tensor):
+        return scale * (image - goal), {"distance": ((image - goal) ** 2).mean()}
+
+    return direction
+
+
+def disturbed(direction, every: int, value: float):
+    """The same direction, but all of one colour is `value` at every `every`-th call."""
+    calls = []
+
+    def sometimes(image: torch.Tensor):
+        calls.append(None)
+        ascent, losses = direction(image)
+        if len(calls) % every == 0:
+            ascent = ascent.clone()
+            ascent[0] = value
+        return ascent, losses
+
+    return sometimes
+
+
+class Watch:
+    """Remembers each iteration's picture."""
+
+    def __init__(self):
+        self.pictures, self.numbers, self.losses = [], [], []
+
+    def __call__(self, number, picture, losses):
+        self.numbers.append(number)
+        self.pictures.append(picture.clone())
+        self.losses.append(losses)
+
+    def in_range(self) -> bool:
+        return all(torch.isfinite(p).all() and p.min() >= 0 and p.max() <= 255 for p in self.pictures)
+
+    def largest_step(self, start: torch.Tensor) -> float:
+        return max((b - a).abs().max().item() for a, b in zip([start, *self.pictures], self.pictures))
+
+
+@pytest.fixture
+def start() -> torch.Tensor:
+    return torch.full(SHAPE, 100.0)
+
+
+@pytest.fixture
+def mask() -> torch.Tensor:
+    mask = torch.zeros(1, *SHAPE[1:])
+    mask[:, 4:20, 4:24] = 1
+    return mask
+
+
+def error(image: torch.Tensor, goal: torch.Tensor, mask: torch.Tensor) -> float:
+    return ((image - goal).abs() * mask).sum().item() / (3 * mask.sum().item())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_descends_and_leaves_the_rest_exactly(start, mask, method, generator):
+    start = start + torch.rand(SHAPE, generator=generator)
+    goal = start + 20
+    watch = Watch()
+    result = optimize(start, mask, towards(goal), Plan(60, method=method), watch)
+    assert error(result, goal, mask) < 3
+    outside = (mask == 0).expand(SHAPE)
+    assert torch.equal(result[outside], start[outside])
+    assert watch.numbers == list(range(1, 61))
+    assert torch.equal(watch.pictures[-1], result)
+    assert watch.losses[0]["distance"] > watch.losses[-1]["distance"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_twice(start, mask, method):
+    goal = start.flip(0) * 1.2
+    runs = [optimize(start, mask, towards(goal), Plan(8, method=method), Watch()) for _ in range(2)]
+    assert torch.equal(*runs)
+
+
+@pytest.mark.parametrize("goal", [-500.0, 900.0])
+@pytest.mark.parametrize("method", METHODS)
+def test_pixels_stay_in_range(start, mask, method, goal):
+    watch = Watch()
+    optimize(start, mask, towards(torch.full(SHAPE, goal)), Plan(80, method=method), watch)
+    assert watch.in_range()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("method", METHODS)
+def test_recovers_from_a_direction_that_is_none(start, mask, method, value):
+    goal, watch = start + 20, Watch()
+    result = optimize(start, mask, disturbed(towards(goal), 7, value), Plan(80, method=method), watch)
+    assert watch.in_range()
+    assert error(result, goal, mask) < 5
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_but_nonsense_changes_nothing(start, mask, method):
+    watch = Watch()
+    result = optimize(start, mask, disturbed(towards(start), 1, torch.nan), Plan(5, method=method), watch)
+    assert torch.equal(result, start)
+    assert len(watch.numbers) == 5
+
+
+@pytest.mark.parametrize("value", [1e6, -1e12, 1e30])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_huge_direction_moves_no_further_than_a_step(start, mask, method, value):
+    watch = Watch()
+    plan = Plan(30, method=method, bands=1)
+    optimize(start, mask, disturbed(towards(start + 20), 7, value), plan, watch)
+    assert watch.in_range()
+    assert watch.largest_step(start) <= LARGEST_STEP + 1e-3
+
+
+def test_lbfgs_on_a_direction_that_is_no_gradient_does_not_run_away(start, mask, generator):
+    """A whirl: the ascent is always across the way to the goal, so curvature says nothing."""
+    goal, watch = start + 5, Watch()
+
+    def whirl(image: torch.Tensor):
+        off = image - goal
+        return torch.stack((-off[1], off[0], off[2])) * 1e3, {}
+
+    optimize(start, mask, whirl, Plan(200, method="lbfgs"), watch)
+    assert watch.in_range()
+    assert watch.largest_step(start) <= LARGEST_STEP + 1e-3
+
+
+def test_bands_move_large_areas_faster_than_pixels(start, mask):
+    """One colour pulled by little: with bands the whole area follows sooner."""
+    goal = start + 60
+    alone, together = (
+        error(optimize(start, mask, towards(goal), Plan(10, bands=bands), Watch()), goal, mask)
+        for bands in (1, 4)
+    )
+    assert together < 0.8 * alone
+
+
+def test_raising_stops_at_once(start, mask):
+    seen = []
+
+    def stop(number, picture, losses):
+        seen.append(number)
+        if number == 3:
+            raise Cancelled()
+
+    with pytest.raises(Cancelled):
+        optimize(start, mask, towards(start + 9), Plan(10), stop)
+    assert seen == [1, 2, 3]
+
+
+def test_no_iterations_give_the_start(start, mask):
+    assert torch.equal(optimize(start, mask, towards(start + 9), Plan(0), Watch()), start)

@@ -1,0 +1,74 @@
+"""Progress: fractions by cost, never backwards, one at the end; seconds from a clock."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.harmonize import progress as module
+from backend.harmonize.progress import LOSSES_EVERY, Progress, Stage
+
+stages = st.lists(
+    st.builds(Stage, st.sampled_from(["first pass", "second pass"]), st.integers(0, 6), st.floats(0.01, 100)),
+    max_size=4,
+)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass when told."""
+    now = [50.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+@given(stages, st.integers(0, 4))
+def test_fractions_rise_to_one(listed, skipped):
+    """Also if the first stages are not run at all, because their results were kept."""
+    listed = [*listed, Stage("postprocess", 1, 12.0)]
+    steps = []
+    progress = Progress(listed, steps.append)
+    for index, stage in enumerate(listed):
+        if index >= min(skipped, len(listed) - 1):
+            for iteration in range(1, stage.iterations + 1):
+                progress.tick(index, iteration)
+    fractions = [step.fraction for step in steps]
+    assert fractions == sorted(fractions) and 0 < fractions[0]
+    assert fractions[-1] == 1
+    assert all(step.seconds_left >= 0 for step in steps) and steps[-1].seconds_left == 0
+
+
+def test_fractions_and_time_left_follow_the_cost(clock):
+    steps = []
+    progress = Progress([Stage("first pass", 2, 1.0), Stage("second pass", 1, 6.0)], steps.append)
+    clock[0] += 3
+    progress.tick(0, 1)
+    assert steps[0].fraction == pytest.approx(1 / 8) and steps[0].seconds_left == pytest.approx(21)
+    clock[0] += 5
+    progress.tick(0, 2)
+    clock[0] += 7
+    progress.tick(1, 1)
+    assert progress.seconds == {"first pass": 8, "second pass": 7}
+    assert progress.iterations == {"first pass": 2, "second pass": 1}
+    assert [(s.stage, s.iteration, s.iterations) for s in steps] == [
+        ("first pass", 1, 2),
+        ("first pass", 2, 2),
+        ("second pass", 1, 1),
+    ]
+
+
+def test_losses_are_read_now_and_then_and_at_the_end():
+    steps = []
+    count = LOSSES_EVERY + 3
+    progress = Progress([Stage("second pass", count, 1.0)], steps.append)
+    for iteration in range(1, count + 1):
+        progress.tick(0, iteration, {"terms": torch.tensor(float(iteration))})
+    read = [step.iteration for step in steps if step.losses]
+    assert read == [LOSSES_EVERY, count]
+    assert progress.losses == {"second pass": {"terms": float(count)}}
+
+
+def test_a_run_without_iterations_has_no_division_by_zero():
+    steps = []
+    Progress([Stage("first pass", 0, 1.0)], steps.append)
+    assert steps == []

@@ -1,0 +1,58 @@
+"""Style level and the loss weights that follow from it."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.harmonize.style_level import HIGHEST, LOWEST, estimate, noise, weights
+from tests.harmonize.scenes import painted
+
+
+@given(st.integers(0, 999), st.integers(32, 90), st.integers(32, 90), st.floats(0, 1))
+def test_an_estimate_is_a_level_and_the_same_again(seed, height, width, contrast):
+    painting = 0.5 + (painted(height, width, seed) - 0.5) * contrast
+    level = estimate(painting)
+    assert LOWEST <= level <= HIGHEST
+    assert estimate(painting.clone()) == level
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_flat_picture_has_a_level(value):
+    assert LOWEST <= estimate(torch.full((3, 40, 50), value)) <= HIGHEST
+
+
+def test_a_rough_surface_speaks_for_a_visible_hand(generator):
+    smooth = torch.nn.functional.interpolate(
+        0.3 + 0.4 * torch.rand(1, 3, 5, 5, generator=generator), (200, 200), mode="bicubic"
+    )[0]
+    rough = (smooth + 0.05 * torch.randn(smooth.shape, generator=generator)).clamp(0, 1)
+    assert estimate(rough) > estimate(smooth)
+
+
+def test_noise_is_the_median_of_squared_neighbour_differences():
+    ramp = torch.arange(10.0).expand(3, 8, 10) / 100
+    assert noise(ramp) == pytest.approx(3 * 0.01**2, rel=1e-4)
+    assert noise(ramp.transpose(1, 2)) == pytest.approx(3 * 0.01**2, rel=1e-4)
+    speck = torch.zeros(3, 9, 9)
+    speck[:, 4, 4] = 1
+    assert noise(speck) == 0
+
+
+@given(st.integers(0, 99), st.floats(0.5, 10), st.floats(0, 10), st.floats(0, 10))
+def test_weights_follow_the_published_formula(seed, level, content, smoothness):
+    painting = painted(40, 40, seed)
+    v = 10 / (1 + math.exp(1e4 * noise(painting) - 25)) if 1e4 * noise(painting) < 700 else 0.0
+    found = weights(painting, level, content, smoothness)
+    assert (found.content, found.style) == (content, level)
+    assert found.variation == pytest.approx(v * level * smoothness)
+    assert found.histogram == pytest.approx((10 - v) * level)
+
+
+def test_smooth_paintings_are_smoothed_and_noisy_ones_are_not(generator):
+    smooth, noisy = torch.full((3, 30, 30), 0.5), torch.rand(3, 30, 30, generator=generator)
+    assert weights(smooth, 5).variation == pytest.approx(50, rel=1e-3)
+    assert weights(noisy, 5).variation == pytest.approx(0, abs=1e-3)
+    assert weights(noisy, 5).histogram == pytest.approx(50, rel=1e-3)
