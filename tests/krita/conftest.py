@@ -1,6 +1,7 @@
 """Fixtures for tests in the real Krita. Where CI is set, a missing Krita is a failure, never a skip."""
 
 import os
+import re
 
 import pytest
 
@@ -21,8 +22,10 @@ def warm_profile(tmp_path_factory):
     missing = harness.missing_programs()
     assert not missing, "these tests need " + ", ".join(missing)
     profile = harness.Profile(tmp_path_factory.mktemp("warm"))
-    harness.run_headless(profile, "run_cases", {"module": "scenes", "cases": []})
-    return profile.equip()
+    said = harness.run_headless(profile, "run_cases", {"module": "scenes", "cases": []})
+    version = re.search(r"^PAINTERLY-PYTHON (\S+)", said, re.MULTILINE)
+    assert version, "kritarunner does not work here:\n" + said[-3000:]
+    return profile.equip(version.group(1))
 
 
 @pytest.fixture

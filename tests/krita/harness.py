@@ -6,8 +6,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
+
+from backend import krita_setup
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -16,7 +19,6 @@ PROGRAMS = ("krita", "kritarunner", "Xvfb", "xdotool", "import")
 KRITARC = """EnableSingleApplication=false
 
 [python]
-enable_painterly=true
 enable_painterly_probe=true
 
 [MainWindow]
@@ -40,22 +42,35 @@ class Profile:
             folder.mkdir(parents=True, exist_ok=True)
         self.run.chmod(0o700)
 
-    def equip(self) -> "Profile":
-        """Link the plugin and the probe and switch both on."""
-        self._link(ROOT / "plugin" / "painterly", "pykrita")
-        self._link(ROOT / "plugin" / "painterly.desktop", "pykrita")
-        self._link(ROOT / "plugin" / "painterly.action", "actions")
-        self._link(HERE / "probe" / "painterly_probe", "pykrita")
-        self._link(HERE / "probe" / "painterly_probe.desktop", "pykrita")
-        (self.config / "kritarc").write_text(KRITARC)
+    def equip(self, krita_python: str) -> "Profile":
+        """Install the plugin as the installer does, for Krita's own Python, and the probe beside it."""
+        user = krita_setup.KritaUser(self.data / "krita", self.config / "kritarc")
+        user.kritarc.write_text(KRITARC)
+        krita_setup.install(ROOT / "plugin", user, Path(sys.executable), (krita_python,))
+        for name in ("painterly_probe", "painterly_probe.desktop"):
+            (self.data / "krita" / "pykrita" / name).symlink_to(HERE / "probe" / name)
         (self.config / "kritadisplayrc").write_text("[General]\nOpenGLRenderer=none\n")
         return self
 
-    def _link(self, source: Path, kind: str) -> None:
-        target = self.data / "krita" / kind / source.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.exists() and not target.is_symlink():
-            target.symlink_to(source)
+    @property
+    def home(self) -> Path:
+        """PAINTERLY_HOME of this user."""
+        return self.root / "painterly"
+
+    def give_backend(self, command: str) -> "Profile":
+        """A backend environment whose Python is `command` (shell words before the arguments)."""
+        python = self.home / "env" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text("#!/bin/sh\nexport PYTHONPATH='{}' OMP_NUM_THREADS=1\nexec {} \"$@\"\n".format(ROOT, command))
+        python.chmod(0o755)
+        return self
+
+    def give_real_backend(self) -> "Profile":
+        return self.give_backend("'{}'".format(sys.executable))
+
+    def give_fake_backend(self) -> "Profile":
+        """The real service with a worker that does as a job's settings say (tests/fakes/backend.py)."""
+        return self.give_backend("'{}' '{}'".format(sys.executable, ROOT / "tests" / "plugin" / "serve_fake.py"))
 
     def copied_to(self, root: Path) -> "Profile":
         """The same user again, warm (its resource database is made already), in another folder."""
@@ -72,6 +87,7 @@ class Profile:
             "XDG_CONFIG_HOME": self.config,
             "XDG_CACHE_HOME": self.root / "cache",
             "XDG_RUNTIME_DIR": self.run,
+            "PAINTERLY_HOME": self.home,
         }
         return {**kept, **{name: str(path) for name, path in folders.items()}, "LANG": "C.UTF-8", **extra}
 
@@ -98,14 +114,24 @@ class Display:
     """An X server of one's own, on a free display number."""
 
     def __init__(self, size: str = "1280x900x24"):
+        for _ in range(5):  # two servers that start at once may want the same number
+            self._process, self.name = self._start(size)
+            time.sleep(0.3)
+            if self.name != ":" and self._process.poll() is None:
+                return
+            self.close()
+        raise AssertionError("Xvfb does not start.")
+
+    @staticmethod
+    def _start(size: str):
         reading, writing = os.pipe()
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp"],
             pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(writing)
         with os.fdopen(reading) as pipe:
-            self.name = ":" + pipe.readline().strip()
+            return process, ":" + pipe.readline().strip()
 
     def close(self) -> None:
         self._process.terminate()

@@ -18,7 +18,7 @@ def main():
     parser.add_argument("--parent-pid")
     parser.add_argument("--end-with-stdin", action="store_true")
     args = parser.parse_args()
-    strays = [name for name in ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH") if name in os.environ]
+    strays = [name for name in ("PYTHONHOME", "LD_LIBRARY_PATH") if name in os.environ]
     if strays:
         sys.exit("not cleaned: " + ", ".join(strays))
     behaviour = Path("behaviour")

@@ -13,7 +13,7 @@ from typing import List
 
 from krita import Document, Krita
 
-from ..qt import QtCore
+from ..qt import QtCore, QtWidgets
 from . import documents
 from .documents import Documents
 
@@ -35,7 +35,7 @@ class UndoFollower(QtCore.QObject):
         super().__init__()
         self._documents = open_documents
         self._swaps = {}  # type: dict
-        self._views: List[QtCore.QObject] = []
+        self._views: List[QtWidgets.QListView] = []
         self._due = False
 
     def watch(self, key: str, swap: Swap) -> None:
@@ -44,13 +44,17 @@ class UndoFollower(QtCore.QObject):
 
     def _attach(self) -> None:
         """Find the history views (there is one a window, also when its docker is closed)."""
-        for window in Krita.instance().windows():
-            for view in window.qwindow().findChildren(QtCore.QObject):
-                if view.metaObject().className() == "KisUndoView" and view not in self._views:
-                    self._views.append(view)
-                    view.model().modelReset.connect(self._history_moved)
-                    view.destroyed.connect(lambda *_, gone=view: self._views.remove(gone))
+        # Only list views are asked for: touching every object of the window from Python crashes Krita.
+        self._views = [
+            view
+            for window in Krita.instance().windows()
+            for view in window.qwindow().findChildren(QtWidgets.QListView)
+            if view.metaObject().className() == "KisUndoView"
+        ]
+        for view in self._views:
+            view.model().modelReset.connect(self._history_moved, QtCore.Qt.ConnectionType.UniqueConnection)
 
+    @QtCore.pyqtSlot()
     def _history_moved(self) -> None:
         # The history says so several times a step and before it is finished: look once, afterwards.
         if not self._due:

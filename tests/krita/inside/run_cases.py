@@ -17,6 +17,7 @@ VERDICT, LAST_LINE = "PAINTERLY-CASE ", "PAINTERLY-END"
 
 def main(*_):
     Krita.instance().setBatchmode(True)
+    print("PAINTERLY-PYTHON {}.{}".format(*sys.version_info), flush=True)
     wanted = json.loads(os.environ["PAINTERLY_CASE"])
     module = importlib.import_module(wanted["module"])
     for name in wanted["cases"]:
