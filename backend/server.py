@@ -172,8 +172,11 @@ class Server:
     # ---- jobs ----------------------------------------------------------------------------------
 
     def _take_job(self, peer: Peer, message: messages.Harmonize, frames: list[Buffer]) -> None:
-        if self._book.get(message.job) is not None:  # said twice, perhaps after a reconnect
-            self._resume(peer, message.job)
+        known = self._book.get(message.job)
+        if known is not None:  # said again after a reconnect
+            current = self._peers.get(known.peer)
+            if current is None or current.number <= peer.number:  # else this one was only late
+                self._resume(peer, message.job)
             return
         job = Job(message.job, peer.owner, peer.id, frames, codec.shared_files(frames[0]))
         try:

@@ -111,7 +111,7 @@ class Watch:
 
     def __init__(self, link: Link, job: messages.Harmonize):
         self._link, self._job = link, job
-        self._told_at = self._shown_at = -math.inf
+        self._told_at, self._shown_at = -math.inf, time.monotonic()
         self._preview_cost = 0.0
         self._stage = ""
         self.cancel: messages.Cancel | None = None

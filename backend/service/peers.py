@@ -22,12 +22,16 @@ _FORGET_SECONDS = 3600.0
 
 @dataclass
 class Peer:
-    """One greeted connection. `owner` is its key, `shares` whether it reads the exchange folder."""
+    """One greeted connection. `owner` is its key, `shares` whether it reads the exchange folder.
+
+    `number` counts greetings: of two connections of one client the later one has the higher.
+    """
 
     id: bytes
     owner: str
     client: str
     shares: bool
+    number: int
     heard_at: float = field(default_factory=time.monotonic)
 
 
@@ -44,6 +48,7 @@ class Peers:
         door.guard(self.socket, _DOMAIN, own, allows)
         self.socket.bind(bind)
         self._peers: dict[bytes, Peer] = {}
+        self._greetings = 0
 
     @property
     def address(self) -> str:
@@ -56,7 +61,8 @@ class Peers:
         return self._peers.get(peer_id)
 
     def greet(self, peer_id: bytes, owner: str, hello: messages.Hello, may_share: bool) -> Peer:
-        peer = Peer(peer_id, owner, hello.client[:200], hello.shares and may_share)
+        self._greetings += 1
+        peer = Peer(peer_id, owner, hello.client[:200], hello.shares and may_share, self._greetings)
         self._peers[peer_id] = peer
         return peer
 

@@ -5,6 +5,7 @@ of steps, `feather` the milliseconds of each. The result is the layer as it came
 
     backend.py serve FOLDER [key=value ...]     a service; further fields of server.Config
     backend.py worker                           its worker (started by the service)
+    backend.py engine                           the real worker with torch around an engine that only mixes
 """
 
 import dataclasses
@@ -115,9 +116,18 @@ def _burn(request, watch):
             process.kill()
 
 
+def open_mixing_workshop():
+    """The real worker's own workshop around `mixing_engine.MixingEngine`."""
+    from tests.fakes.mixing_engine import MixingEngine  # torch
+
+    return worker.EngineWorkshop(MixingEngine())
+
+
 def main(arguments):
     if arguments[0] == "worker":
         return worker.main(FakeWorkshop)
+    if arguments[0] == "engine":
+        return worker.main(open_mixing_workshop)
     folder = Path(arguments[1])
     fields = {name: json.loads(value) for name, value in (item.split("=", 1) for item in arguments[2:])}
     fields = {

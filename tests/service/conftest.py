@@ -125,6 +125,11 @@ class Client(Connection):
             self.poll(0.05)
         raise AssertionError(f"{name} never ended; heard {self.heard[-5:]}")
 
+    def forget(self):
+        """For long runs: lets go of what was heard."""
+        self.heard.clear()
+        self._last_words.clear()
+
     def raw(self, *frames):
         """Sends frames as they are, past the codec."""
         self._socket.send_multipart(frames)

@@ -1,0 +1,139 @@
+"""Mixed jobs, cancels and disconnects at small size: memory stays, no job is unaccounted for.
+
+Two minutes less in the ordinary run; an hour with `-m soak`.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from plugin.painterly.protocol import messages
+from plugin.painterly.protocol.messages import Cancelled, Failed, Result
+from tests.fakes.backend import BABBLES, DIES, EXHAUSTS, RAISES, REFUSES, job
+from tests.service.conftest import wait_until
+
+# What may become of each behaviour if nobody cancels it and the worker is not killed from outside.
+FAULTS = {
+    RAISES: messages.INTERNAL,
+    REFUSES: messages.INVALID_INPUT,
+    EXHAUSTS: messages.OUT_OF_MEMORY,
+    DIES: messages.WORKER_DIED,
+}
+
+
+class Visitor:
+    """One client and the jobs that it has not heard the end of."""
+
+    def __init__(self, service, generator, number):
+        self.service, self.generator, self.number = service, generator, number
+        self.client = service.client()
+        self.open, self.ends, self.count = {}, {}, 0
+        self.unaccepted = {}
+
+    def act(self):
+        chance = self.generator.random()
+        if chance < 0.5 and len(self.open) < 6:
+            self.submit()
+        elif chance < 0.56 and self.open:
+            name = self.generator.choice(list(self.open))
+            self.open[name] = "cancelled"
+            self.client.cancel(name, keep_best=self.generator.random() < 0.5)
+        elif chance < 0.58:
+            self.reconnect()
+        self.listen(0.01)
+
+    def submit(self):
+        self.count += 1
+        name = f"v{self.number}-{self.count}"
+        does = self.generator.choice([0] * 12 + [BABBLES, RAISES, REFUSES, EXHAUSTS, DIES])
+        size = self.generator.choice((8, 64, 600))
+        steps = self.generator.randrange(1, 8)
+        self.open[name] = does
+        self.unaccepted[name] = job(name, does, steps, 2, size, want_preview=True)
+        self.client.submit(self.unaccepted[name])
+
+    def reconnect(self):
+        """Vanishes with jobs running and results under way, and comes back as another connection."""
+        self.listen(0)
+        self.client.close()
+        self.client = self.service.client()
+        self.client.resume(*(set(self.open) - set(self.unaccepted)))
+        for request in self.unaccepted.values():  # whether it arrived is not known: the service does
+            self.client.submit(request)
+
+    def listen(self, timeout):
+        for message in self.client.poll(timeout):
+            if isinstance(message, messages.Accepted) or isinstance(message, messages.LAST_WORDS):
+                self.unaccepted.pop(message.job, None)
+            if isinstance(message, messages.LAST_WORDS) and message.job:
+                self.end(message)
+        self.client.forget()
+
+    def end(self, word):
+        if word.job not in self.open:
+            return  # said again after a reconnect
+        self.client.acknowledge(word.job)
+        does = self.open.pop(word.job)
+        self.ends[word.job] = (does, getattr(word, "kind", type(word).__name__))
+
+
+def resident(pid):
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def soak(service, seconds, report_every):
+    generator = random.Random(1)
+    visitors = [Visitor(service, generator, number) for number in range(4)]
+    watcher = service.client()
+    start, warm, next_report, kills = time.monotonic(), None, report_every, 0
+    while time.monotonic() - start < seconds:
+        generator.choice(visitors).act()
+        elapsed = time.monotonic() - start
+        if warm is None and elapsed > min(0.25 * seconds, 300):
+            warm = resident(service.process.pid)
+        if generator.random() < 0.001:
+            with contextlib.suppress(ProcessLookupError):  # it has just died by itself
+                os.kill(watcher.ready()["pid"], signal.SIGKILL)
+                kills += 1
+        if elapsed > next_report:
+            next_report += report_every
+            jobs, memory = sum(visitor.count for visitor in visitors), resident(service.process.pid)
+            print(f"{elapsed:.0f} s: {jobs} jobs, {memory >> 10} KiB", flush=True)
+    for visitor in visitors:
+        wait_until(lambda: visitor.listen(0.05) or not visitor.open, 120)
+    return visitors, warm, resident(service.process.pid), kills
+
+
+def check(service, seconds, report_every=60):
+    visitors, warm, end, kills = soak(service, seconds, report_every)
+    ends = {name: end for visitor in visitors for name, end in visitor.ends.items()}
+    submitted = sum(visitor.count for visitor in visitors)
+    kinds = {}
+    for does, kind in ends.values():
+        kinds[kind] = kinds.get(kind, 0) + 1
+    print(
+        f"{submitted} jobs in {seconds} s, ends {kinds}, worker killed {kills} times from outside; "
+        f"service memory after warm-up {warm >> 10} KiB, at the end {end >> 10} KiB ({end / warm - 1:+.1%})"
+    )
+    assert len(ends) == submitted > seconds  # every job has an end that its client heard of
+    for does, kind in ends.values():
+        if does != "cancelled" and kind != messages.WORKER_DIED:  # killed from outside
+            assert kind == FAULTS.get(does, Result.__name__)
+    assert kinds[Result.__name__] > submitted / 3 and kinds[Cancelled.__name__] > 0
+    assert messages.UNKNOWN_JOB not in kinds and Failed.__name__ not in kinds
+    assert end < 1.1 * warm
+    wait_until(lambda: not list(service.exchange.iterdir()))
+
+
+def test_a_minute_of_everything(service):
+    check(service, 75)
+
+
+@pytest.mark.soak
+def test_an_hour_of_everything(service):
+    check(service, 3600)

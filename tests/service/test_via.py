@@ -1,0 +1,123 @@
+"""The worker's real conversion, and a job of the command line done through a service."""
+
+import sys
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from backend.cli.via import ServiceRunner, ServiceUnavailable, cut_out
+from backend.harmonize.composite import Composite
+from backend.harmonize.errors import Cancelled, HarmonizeError
+from plugin.painterly.connection import ConnectionProblem
+from plugin.painterly.protocol import messages
+from plugin.painterly.protocol.raster import Placed
+from tests.fakes import backend
+from tests.fakes.backend import settings
+from tests.fakes.mixing_engine import mixed
+
+
+@pytest.fixture(scope="module")
+def composite():
+    generator = torch.Generator().manual_seed(3)
+    painting = torch.rand(3, 60, 80, generator=generator)
+    pasted = torch.rand(3, 60, 80, generator=generator)
+    mask = torch.zeros(1, 60, 80)
+    mask[0, 20:40, 30:60] = torch.rand(20, 30, generator=generator)
+    mask[0, 25:35, 35:55] = 1
+    return Composite(painting, painting + (pasted - painting) * mask, mask)
+
+
+@pytest.fixture
+def service(start):
+    return start(worker_command=[sys.executable, backend.__file__, "engine"])
+
+
+@pytest.fixture
+def runner(service):
+    runner = ServiceRunner(service.where)
+    yield runner
+    runner.close()
+
+
+def test_the_cut_out_gives_back_the_naive_picture(composite):
+    layer = cut_out(composite)
+    again = composite.painting + (layer[:3] - composite.painting) * layer[3:]
+    assert (again - composite.naive).abs().max() < 1e-5
+
+
+def test_the_outcome_is_that_of_the_engine_itself(runner, composite):
+    steps = []
+    outcome = runner.harmonize(composite, settings(steps=3, milliseconds=80), steps.append)
+    expected = mixed(composite)
+    assert outcome.report == expected.report
+    assert (outcome.alpha - expected.alpha).abs().max() < 1e-6
+    shown = composite.mask[0] > 0
+    assert (outcome.image - expected.image)[:, shown].abs().max() < 1e-4
+    assert torch.equal(outcome.image[:, ~shown], composite.painting[:, ~shown])
+    assert [(step.stage, step.iteration) for step in steps] == [("mixing", 1), ("mixing", 2), ("mixing", 3)]
+    again = runner.harmonize(composite, settings(), lambda step: None)
+    assert torch.equal(again.image, outcome.image)
+
+
+def test_stopping_brings_the_best_so_far(runner, composite):
+    def stop(step):
+        raise Cancelled()
+
+    with pytest.raises(Cancelled) as caught:
+        runner.harmonize(composite, settings(steps=1000, milliseconds=50), stop)
+    assert (caught.value.best.alpha - composite.mask).abs().max() < 1e-6
+
+
+def test_the_services_errors_keep_their_kind(runner, composite):
+    with pytest.raises(HarmonizeError) as caught:
+        runner.harmonize(composite, {**settings(), "feather": -1}, lambda step: None)
+    assert caught.value.kind == messages.INVALID_PARAMETER
+    runner.harmonize(composite, settings(), lambda step: None)
+
+
+def test_a_service_that_ends_meanwhile(service, runner, composite):
+    def kill(step):
+        threading.Timer(0.1, service.process.kill).start()
+
+    with pytest.raises((ServiceUnavailable, ConnectionProblem), match="ended"):
+        runner.harmonize(composite, settings(steps=1000, milliseconds=100), kill)
+
+
+def test_no_service(tmp_path):
+    with pytest.raises(ServiceUnavailable):
+        ServiceRunner(tmp_path / "missing.json")
+
+
+def test_layers_as_krita_sends_them(service):
+    """U8 BGRA over the wire through the real worker: mixed exactly, in the asked depth, with previews."""
+    client = service.client()
+    pixels = np.zeros((48, 48, 4), "u1")
+    pixels[...] = (10, 20, 30, 255)
+    painting = messages.Raster(48, 48, "BGRA", "U8", pixels.tobytes())
+    pixels[:16, :16] = (110, 120, 130, 255)
+    layer = messages.Raster(16, 16, "BGRA", "U8", np.ascontiguousarray(pixels[:16, :16]).tobytes())
+    request = messages.Harmonize(
+        "krita", painting, Placed(layer, 40, -4), None, settings(steps=60, milliseconds=20), want_preview=True
+    )
+    result = client.do(request)
+    assert (result.image.x, result.image.y) == (40, 0)
+    assert (result.image.raster.width, result.image.raster.height) == (8, 12)
+    assert bytes(result.image.raster.data) == bytes((60, 70, 80, 255)) * (8 * 12)
+    previews = [m.preview for m in client.heard if isinstance(m, messages.Progress) and m.preview]
+    assert previews and (previews[0].x, previews[0].y, previews[0].width, previews[0].height) == (
+        40,
+        0,
+        8,
+        12,
+    )
+    assert bytes(previews[0].image.data[:4]) == bytes((60, 70, 80, 255))
+
+
+def test_a_job_that_the_engine_cannot_do(service):
+    client = service.client()
+    empty = messages.Raster(16, 16, "BGRA", "U8", bytes(16 * 16 * 4))
+    painting = messages.Raster(48, 48, "BGRA", "U8", bytes(48 * 48 * 4))
+    failed = client.do(messages.Harmonize("empty", painting, Placed(empty), None, settings()))
+    assert failed.kind == messages.INVALID_INPUT and failed.message.endswith(".")
