@@ -31,4 +31,4 @@ def thin() -> Network:
 
 @pytest.fixture(scope="session")
 def composite() -> Composite:
-    return composed(80, 96, 24, 30, 32)
+    return composed(112, 144, 32, 40, 48)

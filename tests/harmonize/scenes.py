@@ -54,6 +54,7 @@ def short(**changes) -> Config:
         first=Level(1.0, Plan(3)),
         second=(Level(0.8, Plan(3)), Level(1.0, Plan(2))),
         full_frame=False,
+        margin=24,
     )
     return Config(**{**settings, **changes})
 

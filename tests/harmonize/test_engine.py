@@ -1,0 +1,120 @@
+"""The engine as others use it (`backend/engine.py`): settings in, outcome out, warm in between."""
+
+import pytest
+import torch
+
+from backend import engine as module
+from backend.engine import Engine, configure
+from backend.harmonize.errors import OutOfMemory, WeightsUnavailable
+from plugin.painterly.protocol.parameters import PRESETS, resolve
+from tests.harmonize.scenes import composed
+
+TINY = {
+    "device": "cpu",
+    "precision": "float32",
+    "first_iterations": 1,
+    "second_iterations": 1,
+    "resolution": 64,
+    "style": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def small():
+    return composed(64, 64, 20, 20, 24)
+
+
+def test_settings_arrive_in_the_numerics(small):
+    changes = dict(
+        style=3,
+        content=2,
+        smoothness=0.5,
+        grow=4,
+        feather=6,
+        seed=9,
+        chroma_denoise=False,
+        patch_synthesis=False,
+        first_iterations=11,
+        second_iterations=12,
+    )
+    config = configure(small, resolve("balanced", changes))
+    assert (config.style_level, config.content, config.smoothness) == (3, 2, 0.5)
+    assert (config.grow, config.feather, config.seed) == (4, 6, 9)
+    assert not config.chroma_denoise and not config.patch_synthesis and not config.full_frame
+    assert config.first.plan.iterations == 11 and config.second[-1].plan.iterations == 12
+    assert config.working_scale == 1
+
+
+def test_auto_style_is_left_to_the_estimate(small):
+    assert configure(small, resolve("balanced", {"style": "auto"})).style_level is None
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_makes_a_run(small, preset):
+    config = configure(small, resolve(preset))
+    assert config.second[-1].scale == 1 and 0 < config.working_scale <= 1
+
+
+def test_paper_is_the_published_setting(small):
+    config = configure(small, resolve("paper"))
+    levels = [config.first, *config.second]
+    assert config.full_frame and len(levels) == 2
+    assert {(level.scale, level.plan.iterations, level.plan.method) for level in levels} == {
+        (1.0, 1000, "lbfgs")
+    }
+    assert PRESETS["paper"]["precision"] == "float32" and PRESETS["paper"]["resolution"] == 700
+
+
+def test_a_large_object_is_worked_on_smaller():
+    large = composed(400, 600, 50, 50, 300)
+    config = configure(large, resolve("balanced", {"resolution": 256}))
+    assert 0.3 < config.working_scale < 0.9
+
+
+def test_a_job_with_the_packaged_network_and_the_next_one_warm(small, monkeypatch):
+    loads = []
+    load = module.networks.load
+    monkeypatch.setattr(module.networks, "load", lambda name: loads.append(name) or load(name))
+    engine, stages = Engine(), []
+    first = engine.harmonize(small, resolve("balanced", TINY))
+    second = engine.harmonize(
+        small, resolve("balanced", {**TINY, "content": 2}), lambda s: stages.append(s.stage)
+    )
+    assert loads == ["packaged"]
+    assert "first pass" not in stages and stages[-1] == "postprocess"
+    fresh = Engine().harmonize(small, resolve("balanced", {**TINY, "content": 2}))
+    assert torch.equal(second.image, fresh.image)
+    report = first.report
+    assert report["network"] == "packaged" and report["precision"] == "float32" and report["device"] == "cpu"
+    assert report["style_level"] == 4 and report["peak_memory_mb"] > 0
+    assert set(report["versions"]) == {"torch", "python"} and "load" in report["seconds"]
+
+
+def test_memory_that_does_not_suffice_is_a_sentence(small, monkeypatch):
+    def exhausted(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(module, "harmonize", exhausted)
+    monkeypatch.setattr(Engine, "_network", lambda self, settings: type("N", (), {"device": "cpu"}))
+    with pytest.raises(OutOfMemory, match="smaller working resolution"):
+        Engine().harmonize(small, resolve("balanced", TINY))
+
+
+def test_missing_weights_are_told_and_nothing_is_kept(small, monkeypatch):
+    def missing(name):
+        raise WeightsUnavailable("none")
+
+    engine = Engine()
+    with monkeypatch.context() as without:
+        without.setattr(module.networks, "load", missing)
+        with pytest.raises(WeightsUnavailable):
+            engine.harmonize(small, resolve("balanced", TINY))
+    assert engine.harmonize(small, resolve("balanced", TINY)).image.shape == (3, 64, 64)
+
+
+def test_describing_loads_no_weights(monkeypatch, tmp_path):
+    monkeypatch.setenv("PAINTERLY_HOME", str(tmp_path))
+    monkeypatch.setattr(module.networks, "load", lambda name: pytest.fail("weights were loaded"))
+    monkeypatch.setattr(module.machine, "measure", lambda device: {"precision": "float32", "seconds": {}})
+    description = Engine().describe()
+    assert description["precision"] == "float32" and description["torch"] == torch.__version__

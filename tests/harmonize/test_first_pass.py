@@ -1,0 +1,59 @@
+"""Pass 1: it moves statistics towards the painting, and the crop around the object equals the full frame."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from backend.harmonize.composite import Scene
+from backend.harmonize.first_pass import STYLE_LAYERS, first_pass
+from backend.harmonize.optimize import Plan
+from tests.harmonize.scenes import composed
+
+# relu5_1 of a VGG-16 sees 66 pixels to each side, and the mask carried along fades over as many again.
+EXACT_MARGIN = 2 * 66
+
+
+def ignore(number, image, losses):
+    pass
+
+
+def run(scene: Scene, network, plan: Plan) -> torch.Tensor:
+    with torch.no_grad():
+        source = network.features(scene.painting[None], STYLE_LAYERS)
+    return scene.region.paste(scene.naive, first_pass(scene, network, source, plan, ignore))
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene.at(composed(352, 368, 160, 168, 20), (352, 368), EXACT_MARGIN, False, mask_scale=0.1)
+
+
+def test_the_crop_equals_the_full_frame_to_float_rounding(scene, thin):
+    """Not bit for bit: a convolution sums in another order when the picture has another size."""
+    full = replace(scene, region=replace(scene.region, top=0, left=0, bottom=352, right=368))
+    assert scene.region != full.region
+    plan = Plan(4)
+    cropped, whole = run(scene, thin, plan), run(full, thin, plan)
+    moved = (whole - scene.naive).abs().max()
+    assert moved > 3
+    assert (cropped - whole).abs().max() < 1e-3 * moved
+
+
+@pytest.mark.parametrize("method", ["adam", "lbfgs"])
+def test_only_the_loose_mask_changes(scene, thin, method):
+    result = run(scene, thin, Plan(3, method=method))
+    fixed = (scene.loose == 0).expand_as(result)
+    assert torch.equal(result[fixed], scene.naive[fixed])
+    assert not torch.equal(result, scene.naive)
+
+
+def test_losses_fall(thin):
+    scene = Scene.at(composed(96, 96, 32, 32, 32), (96, 96), 32, False, mask_scale=0.2)
+    losses = []
+    with torch.no_grad():
+        source = thin.features(scene.painting[None], STYLE_LAYERS)
+    first_pass(
+        scene, thin, source, Plan(30), lambda n, i, found: losses.append(float(found["gradient terms"]))
+    )
+    assert losses[-1] < 0.7 * losses[0]

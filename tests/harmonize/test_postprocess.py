@@ -1,0 +1,82 @@
+"""The post-process: clean chroma, patches of the painting, full-size texture."""
+
+import torch
+
+from backend.harmonize.composite import resize
+from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
+from backend.harmonize.postprocess import denoise_chroma, enlarge, synthesize
+from tests.harmonize.scenes import painted
+
+
+def test_denoising_takes_noise_from_chroma_and_leaves_lightness(generator):
+    clean = torch.tensor([60.0, 20.0, -15.0]).view(3, 1, 1).expand(3, 32, 32).clone()
+    noisy = clean.clone()
+    noisy[1:] += 5 * torch.randn(2, 32, 32, generator=generator)
+    result = rgb_to_lab(denoise_chroma(lab_to_rgb(noisy)))
+    assert (result[1:] - clean[1:]).std() < 0.6 * (noisy[1:] - clean[1:]).std()
+    torch.testing.assert_close(result[0], noisy[0], atol=0.5, rtol=0)
+
+
+def test_denoising_keeps_edges_between_colours():
+    image = torch.full((3, 24, 24), 0.2)
+    image[0, :, 12:] = 0.9
+    # The filter reaches two radii to each side of the edge; further in nothing has changed.
+    difference = (denoise_chroma(image) - image).abs().amax(dim=(0, 1))
+    assert difference[:8].max() < 1e-3 and difference[16:].max() < 1e-3
+    assert difference.max() < 0.1
+
+
+def test_a_gray_picture_stays_gray(generator):
+    gray = torch.rand(1, 20, 20, generator=generator).expand(3, -1, -1)
+    torch.testing.assert_close(denoise_chroma(gray), gray, atol=1e-3, rtol=0)
+
+
+def test_synthesis_leaves_a_piece_of_the_painting_as_it_is():
+    """Every patch is in the painting already, so base and detail add up to what was there."""
+    painting = painted(48, 56, seed=1)
+    piece = painting[:, 8:40, 10:46]
+    where = torch.zeros(1, 32, 36)
+    where[:, 8:24, 8:28] = 1
+    result = synthesize(piece, painting, where, seed=0, rounds=10)
+    assert (result - piece).abs().mean() < 0.01
+
+
+def test_synthesis_changes_only_where_wanted_and_stays_in_range():
+    painting, image = painted(40, 44, seed=2), painted(32, 36, seed=9)
+    where = torch.zeros(1, 32, 36)
+    where[:, 10:20, 12:30] = 1
+    result = synthesize(image, painting, where, seed=0)
+    outside = (where == 0).expand_as(image)
+    assert torch.equal(result[outside], image[outside])
+    assert not torch.equal(result, image)
+    assert result.min() >= 0 and result.max() <= 1
+    assert torch.equal(result, synthesize(image, painting, where, seed=0))
+
+
+def test_synthesis_brings_the_paintings_colours():
+    """A red painting and a blue object: there is no blue to rebuild it from."""
+    painting = painted(40, 40, seed=3) * torch.tensor([1.0, 0.1, 0.1]).view(3, 1, 1)
+    image = painted(32, 32, seed=4) * torch.tensor([0.1, 0.1, 1.0]).view(3, 1, 1)
+    result = synthesize(image, painting, torch.ones(1, 32, 32), seed=0)
+    assert result[2].mean() < 0.3 * image[2].mean()
+
+
+def test_a_single_wanted_pixel_off_the_stride_is_served():
+    where = torch.zeros(1, 32, 32)
+    where[0, 11, 13] = 1
+    image = painted(32, 32, seed=5)
+    result = synthesize(image, painted(40, 40, seed=6), where, seed=0)
+    assert (result != image).any(dim=0).sum() == 1
+
+
+def test_enlarging_gives_back_the_paintings_own_texture():
+    painting = painted(96, 96, seed=7)
+    small = resize(painting, (48, 48))
+    where = torch.zeros(1, 96, 96)
+    where[:, 24:72, 24:72] = 1
+    inside = where.bool().expand_as(painting)
+    plain = resize(small, (96, 96)).clamp(0, 1)
+    result = enlarge(small, painting, where, seed=0, rounds=10)
+    error = [(image - painting).abs()[inside].mean() for image in (plain, result)]
+    assert error[1] < 0.5 * error[0]
+    assert torch.equal(result[~inside], plain[~inside])

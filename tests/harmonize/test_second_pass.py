@@ -1,0 +1,116 @@
+"""Pass 2: one consistent mapping, and the crop around the object equals the full frame."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from backend.harmonize.composite import Region, Scene
+from backend.harmonize.optimize import Plan
+from backend.harmonize.second_pass import MATCHED_ABOVE, STYLE_LAYERS, match, second_pass
+from backend.harmonize.style_level import Weights
+from tests.harmonize.scenes import composed
+
+SIZE = (208, 224)
+# relu4_1 of a VGG-16 sees 30 pixels to each side, and the mask carried along fades over as many again.
+EXACT_MARGIN = 2 * 30
+WEIGHTS = Weights(content=1.0, style=5.0, histogram=20.0, variation=10.0)
+
+
+def ignore(number, image, losses):
+    pass
+
+
+def features(scene: Scene, network) -> dict:
+    with torch.no_grad():
+        return network.features(scene.painting[None], STYLE_LAYERS)
+
+
+def run(scene: Scene, network, plan: Plan, weights: Weights = WEIGHTS, seen=ignore) -> torch.Tensor:
+    source, naive = features(scene, network), scene.region.of(scene.naive)
+    field = match(naive, scene, network, source)
+    return scene.region.paste(
+        scene.naive, second_pass(naive, field, scene, network, source, weights, plan, seen)
+    )
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene.at(composed(*SIZE, 88, 96, 24), SIZE, EXACT_MARGIN, False, mask_scale=0.1)
+
+
+def difference(scene: Scene, network) -> torch.Tensor:
+    """Between optimizing the scene's region and optimizing the full frame."""
+    full = replace(scene, region=Region(0, 0, *SIZE))
+    assert scene.region != full.region
+    return (run(scene, network, Plan(4)) - run(full, network, Plan(4))).abs()
+
+
+def test_the_crop_equals_the_full_frame_to_float_rounding(scene, thin):
+    """Not bit for bit: a convolution sums in another order when the picture has another size, and an
+    activation at the border of two histogram bins may then fall into the other."""
+    found = difference(scene, thin)
+    assert found.max() < 0.2 and found.mean() < 1e-4  # of 255
+
+
+def test_a_crop_without_surroundings_does_not(thin):
+    """What the test above would see if the region were too small."""
+    tight = Scene.at(composed(*SIZE, 88, 96, 24), SIZE, 0, False, mask_scale=0.1)
+    assert difference(tight, thin).max() > 2
+
+
+def test_the_mapping_of_the_crop_is_the_full_frames(scene, thin):
+    full = replace(scene, region=Region(0, 0, *SIZE))
+    source = features(scene, thin)
+    cropped = match(scene.region.of(scene.naive), scene, thin, source)
+    whole = match(scene.naive, full, thin, source)
+    cells = Region(*(side // 8 for side in vars(scene.region).values()))
+    assert torch.equal(cells.of(whole), cropped)
+    outside = whole.clone()
+    outside[:, cells.top : cells.bottom, cells.left : cells.right] = -1
+    assert (outside == -1).all()
+
+
+def test_a_painting_matched_to_itself_stays_in_place(scene, thin):
+    """The object is the painting's own: every position's best match is where it is."""
+    own = replace(scene, naive=scene.painting)
+    source = features(scene, thin)
+    full = replace(own, region=Region(0, 0, *SIZE))
+    field = match(own.painting, full, thin, source)
+    known = field[0] >= 0
+    rows, columns = torch.meshgrid(*(torch.arange(n) for n in field.shape[1:]), indexing="ij")
+    assert known.any()
+    assert torch.equal(field[0][known], rows[known]) and torch.equal(field[1][known], columns[known])
+
+
+def test_only_positions_under_the_mask_are_matched(scene, thin):
+    field = match(scene.region.of(scene.naive), scene, thin, features(scene, thin))
+    assert 0 < MATCHED_ABOVE < 1
+    assert 4 <= (field[0] >= 0).sum() < field[0].numel() / 2
+
+
+@pytest.mark.parametrize("method", ["adam", "lbfgs"])
+def test_only_the_loose_mask_changes(scene, thin, method):
+    result = run(scene, thin, Plan(3, method=method))
+    fixed = (scene.loose == 0).expand_as(result)
+    assert torch.equal(result[fixed], scene.naive[fixed])
+    assert not torch.equal(result, scene.naive)
+
+
+def test_the_terms_fall(scene, thin):
+    losses = []
+    run(scene, thin, Plan(40), seen=lambda number, image, found: losses.append(float(found["terms"])))
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_content_alone_leaves_the_object(scene, thin):
+    """At the naive picture the content term is at its minimum, and nothing else pulls."""
+    result = run(scene, thin, Plan(3), Weights(content=5.0, style=0.0, histogram=0.0, variation=0.0))
+    torch.testing.assert_close(result, scene.naive, atol=1e-3, rtol=0)
+
+
+def test_variation_alone_smooths(scene, thin):
+    result = run(scene, thin, Plan(10), Weights(content=0.0, style=0.0, histogram=0.0, variation=1.0))
+    object_only = (slice(None), slice(90, 110), slice(98, 118))
+    roughness = [(image[object_only].diff(dim=2) ** 2).mean() for image in (scene.naive, result)]
+    assert roughness[1] < 0.7 * roughness[0]
