@@ -73,7 +73,7 @@ def test_what_comes_from_above_passes_unchanged(features):
     nothing = constant(torch.zeros(3, 20))
     assert torch.equal(backward(features, from_above, ALL, [(4.0, nothing)], True), from_above)
     both = backward(features, from_above, ALL, [(1.0, squares)], True)
-    torch.testing.assert_close(both - from_above, unit(features), atol=1e-4, rtol=0)
+    torch.testing.assert_close(both - from_above, unit(features), atol=5e-4, rtol=0)
 
 
 def test_only_the_positions_pull_and_are_pulled(features):
