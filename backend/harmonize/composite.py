@@ -90,7 +90,9 @@ class Scene:
     region: Region
 
     @classmethod
-    def at(cls, composite: Composite, size: tuple[int, int], margin: int, full_frame: bool, mask_scale: float) -> Scene:
+    def at(
+        cls, composite: Composite, size: tuple[int, int], margin: int, full_frame: bool, mask_scale: float
+    ) -> Scene:
         """The composite resized to `size` (H, W); `margin` in its pixels around the loose mask.
 
         `mask_scale` is this scene's scale relative to the 700 px that the loose mask's blur is meant for.

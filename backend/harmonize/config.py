@@ -13,6 +13,11 @@ from .optimize import Plan
 # The paper's pictures are 700 px; the loose mask's blur is meant for that size.
 REFERENCE_SIZE = 700
 
+# Surroundings of the loose mask that are optimized along, in working pixels. Every feature inside the
+# mask reads no further than the receptive radius of relu4_1 (34 px in VGG-19); beyond it only the
+# fading edge of the mask that is carried along would be exact.
+MARGIN = 40
+
 
 @dataclass(frozen=True)
 class Level:
@@ -29,7 +34,8 @@ class Config:
     `style_level` None estimates it from the painting; `content` and `smoothness` multiply weights;
     `grow` and `feather` are in pixels of the composite; `working_scale` (0..1] goes from those pixels
     to the working resolution. `first` is pass 1's level, `second` pass 2's from coarse to fine.
-    `full_frame` optimizes the whole picture instead of the region around the object.
+    `full_frame` optimizes the whole picture instead of the region around the object, which has
+    `margin` working pixels of surroundings.
     """
 
     style_level: float | None
@@ -44,6 +50,7 @@ class Config:
     first: Level
     second: tuple[Level, ...]
     full_frame: bool
+    margin: int = MARGIN
 
 
 def coarse_to_fine(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:

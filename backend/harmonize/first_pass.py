@@ -12,10 +12,11 @@ from torch import Tensor
 
 from .composite import Scene
 from .networks import Network
+from .ops.content import content_gradient
 from .ops.gram import gram, gram_gradient
 from .ops.masks import down_the_network
 from .ops.matching import nearest_neighbours
-from .ops.taps import Term, tap
+from .ops.taps import tap
 from .ops.variation import total_variation_gradient
 from .optimize import OnIteration, Plan, optimize
 
@@ -39,23 +40,25 @@ def first_pass(
     masks = down_the_network(mask, network.structure, STYLE_LAYERS)
     with torch.no_grad():
         features = network.features(naive[None], STYLE_LAYERS)
-    terms: dict[str, list[tuple[float, Term]]] = {}
+    positions, terms = {}, {}
     for layer in STYLE_LAYERS:
+        positions[layer] = (masks[layer].flatten() > 0).nonzero()[:, 0]
+        weight = masks[layer].flatten()[positions[layer]]
         where = masks[layer][0] > MATCHED_ABOVE
         field = nearest_neighbours(features[layer][0], source[layer][0], where)
         matched = source[layer][0][:, field[0][where], field[1][where]]
-        weight = masks[layer][0][where]
-        target = gram(matched, weight)
-        terms[layer] = [(STYLE_WEIGHT, partial(_gram_term, weight=masks[layer].flatten(), target=target))]
-    content = partial(_content_term, target=features[CONTENT_LAYER][0], weight=masks[CONTENT_LAYER])
-    terms[CONTENT_LAYER].append((CONTENT_WEIGHT, content))
+        target = gram(matched, masks[layer][0][where])
+        terms[layer] = [(STYLE_WEIGHT, partial(gram_gradient, weight=weight, target=target))]
+        if layer == CONTENT_LAYER:
+            own = features[layer][0].flatten(1)[:, positions[layer]].float()
+            terms[layer].append((CONTENT_WEIGHT, partial(content_gradient, target=own, weight=weight)))
 
     def direction(image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         record: list[Tensor] = []
         leaf = image.detach().requires_grad_()
         with torch.enable_grad():
             found = network.features(
-                leaf[None], STYLE_LAYERS, lambda name, x: tap(x, terms[name], normalize=False, record=record)
+                leaf[None], STYLE_LAYERS, lambda name, x: tap(x, positions[name], terms[name], False, record)
             )
             deepest = found[STYLE_LAYERS[-1]]
             deepest.backward(torch.zeros_like(deepest))
@@ -64,15 +67,3 @@ def first_pass(
         return (leaf.grad + VARIATION_WEIGHT * variation) * mask, losses
 
     return optimize(naive, mask, direction, plan, on_iteration)
-
-
-def _gram_term(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    gradient, loss = gram_gradient(features.flatten(1), weight, target)
-    return gradient.view_as(features), loss
-
-
-def _content_term(features: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean squared difference to the target where the mask is."""
-    difference = (features.float() - target.float()) * weight
-    count = features.shape[0] * weight.sum().clamp_min(1e-6)
-    return 2 * difference * weight / count, (difference**2).sum() / count

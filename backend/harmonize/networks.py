@@ -205,7 +205,9 @@ def _packaged_weights(path: Path) -> Weights:
         for block, count in enumerate(_VGG16, start=1):
             for i in range(count):
                 group = file[f"block{block}/layers/conv2d{f'_{i}' if i else ''}/vars"]
-                kernel = np.asarray(group["0"]).transpose(3, 2, 0, 1)  # (kh, kw, in, out) -> (out, in, kh, kw)
+                kernel = np.asarray(group["0"]).transpose(
+                    3, 2, 0, 1
+                )  # (kh, kw, in, out) -> (out, in, kh, kw)
                 weights[f"conv{block}_{i + 1}"] = (
                     torch.from_numpy(kernel.copy()),
                     torch.from_numpy(np.asarray(group["1"])),
@@ -220,7 +222,12 @@ def _sequential_weights(name: str, state: Mapping[str, Tensor], convs: Sequence[
     for block, (count, out) in enumerate(zip(convs, _CHANNELS), start=1):
         for i in range(count):
             weight, bias = (state.get(f"features.{index}.{part}") for part in ("weight", "bias"))
-            if weight is None or bias is None or weight.shape != (out, channels, 3, 3) or bias.shape != (out,):
+            if (
+                weight is None
+                or bias is None
+                or weight.shape != (out, channels, 3, 3)
+                or bias.shape != (out,)
+            ):
                 raise WeightsUnavailable(
                     f"The weight file found for {name} does not hold that network; delete it from "
                     f"{torch.hub.get_dir()}/checkpoints and try again."

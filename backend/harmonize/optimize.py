@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 # image (3, h, w) 0..255 -> (direction of ascent like image, losses as 0-d tensors by name)
 Direction = Callable[[Tensor], "tuple[Tensor, dict[str, Tensor]]"]
 OnIteration = Callable[[int, Tensor, "dict[str, Tensor]"], None]
@@ -128,5 +127,3 @@ def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, iteration: int) -> N
         factor = 0.1 + 0.45 * (1 + torch.cos(torch.pi * done)).item()
         for group in optimizer.param_groups:
             group["lr"] = plan.step * factor
-
-

@@ -25,7 +25,6 @@ from .second_pass import match, second_pass
 from .step import OnStep, ignore
 from .style_level import estimate, weights
 
-MARGIN = 72  # see plugin/painterly/protocol/geometry.py
 ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
 POSTPROCESS_COST = 12.0  # in full-resolution iterations
 
@@ -173,8 +172,9 @@ class _Run:
         height, width = self._composite.mask.shape[1:]
         scale = level.scale * self._config.working_scale
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        margin = MARGIN
-        scene = Scene.at(self._composite, size, margin, self._config.full_frame, self._mask_scale(size))
+        scene = Scene.at(
+            self._composite, size, self._config.margin, self._config.full_frame, self._mask_scale(size)
+        )
         return scene.to(self._network.device)
 
     def _mask_scale(self, size: tuple[int, int]) -> float:

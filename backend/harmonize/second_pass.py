@@ -4,7 +4,6 @@ space and scales, its statistics taken over the set of matched positions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -12,9 +11,10 @@ from torch import Tensor
 
 from .composite import Scene, resize
 from .networks import Network
+from .ops.content import content_gradient
 from .ops.field import matched_set, spatially_consistent, upsampled
 from .ops.gram import gram, gram_gradient
-from .ops.histogram import quantiles, remap
+from .ops.histogram import histogram_gradient, quantiles
 from .ops.masks import down_the_network
 from .ops.matching import nearest_neighbours
 from .ops.taps import Term, tap, unit
@@ -25,7 +25,12 @@ from .style_level import Weights
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 REFERENCE = "relu4_1"
 HISTOGRAM_LAYERS = ("relu1_1", "relu4_1")
-FACTOR = {"relu1_1": 8, "relu2_1": 4, "relu3_1": 2, "relu4_1": 1}  # cells of each layer in one of the reference
+FACTOR = {
+    "relu1_1": 8,
+    "relu2_1": 4,
+    "relu3_1": 2,
+    "relu4_1": 1,
+}  # cells of each layer in one of the reference
 MATCHED_ABOVE = 0.05
 
 
@@ -59,15 +64,23 @@ def second_pass(
     masks = down_the_network(mask, network.structure, STYLE_LAYERS)
     with torch.no_grad():
         content = network.features(naive[None], (REFERENCE,))[REFERENCE][0]
-    terms = {layer: _terms(layer, field, source[layer][0], masks[layer], weights) for layer in STYLE_LAYERS}
-    terms[REFERENCE].append((weights.content, partial(_content_term, target=content, weight=masks[REFERENCE])))
+    positions = {layer: (masks[layer].flatten() > 0).nonzero()[:, 0] for layer in STYLE_LAYERS}
+    weight = {layer: masks[layer].flatten()[positions[layer]] for layer in STYLE_LAYERS}
+    terms = {
+        layer: _terms(layer, field, source[layer][0], masks[layer], weight[layer], weights)
+        for layer in STYLE_LAYERS
+    }
+    target = content.flatten(1)[:, positions[REFERENCE]].float()
+    terms[REFERENCE].append(
+        (weights.content, partial(content_gradient, target=target, weight=weight[REFERENCE]))
+    )
 
     def direction(image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         record: list[Tensor] = []
         leaf = image.detach().requires_grad_()
         with torch.enable_grad():
             found = network.features(
-                leaf[None], STYLE_LAYERS, lambda name, x: tap(x, terms[name], normalize=True, record=record)
+                leaf[None], STYLE_LAYERS, lambda name, x: tap(x, positions[name], terms[name], True, record)
             )
             found[REFERENCE].backward(torch.zeros_like(found[REFERENCE]))
         variation, loss = total_variation_gradient(image)
@@ -78,32 +91,18 @@ def second_pass(
 
 
 def _terms(
-    layer: str, field: Tensor, source: Tensor, mask: Tensor, weights: Weights
+    layer: str, field: Tensor, source: Tensor, mask: Tensor, weight: Tensor, weights: Weights
 ) -> list[tuple[float, Term]]:
+    """The Gram and histogram terms of one layer; `mask` (1, h, w) its mask, `weight` (N,) that at the tap."""
     fine = upsampled(field, tuple(mask.shape[1:]), tuple(source.shape[1:]), FACTOR[layer])
     chosen = source[:, matched_set(fine, tuple(source.shape[1:]))]  # (C, M), each position once
-    weight = mask.flatten()
     target = gram(chosen, torch.ones(chosen.shape[1], device=chosen.device))
-    terms = [(weights.style, partial(_gram_term, weight=weight, target=target))]
+    terms = [(weights.style, partial(gram_gradient, weight=weight, target=target))]
     if layer in HISTOGRAM_LAYERS and weights.histogram > 0:
-        terms.append((weights.histogram, partial(_histogram_term, weight=weight, target=quantiles(chosen))))
+        terms.append(
+            (weights.histogram, partial(histogram_gradient, weight=weight, target=quantiles(chosen)))
+        )
     return terms
-
-
-def _gram_term(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    gradient, loss = gram_gradient(features.flatten(1), weight, target)
-    return gradient.view_as(features), loss
-
-
-def _histogram_term(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    x = features.flatten(1).float()
-    difference = (x - remap(x, weight, target)) * weight
-    return (2 * difference).view_as(features), (difference**2).sum()
-
-
-def _content_term(features: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    difference = (features.float() - target.float()) * weight
-    return 2 * difference * weight, (difference**2).sum()
 
 
 def _normalized(features: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -20,8 +19,9 @@ def gram_gradient(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Ten
 
     d/dF = 4 (G - T) F diag(w) / (C^3 sum(w)), since G is symmetric.
     """
-    channels = len(features)
-    x = features.float()
-    difference = gram(x, weight) - target
-    pull = difference * (4 / (channels**3 * weight.sum().clamp_min(1e-6)))
-    return (pull @ x) * weight, (difference**2).mean()
+    channels, root = len(features), weight.sqrt()
+    count = weight.sum().clamp_min(1e-6)
+    x = features.float() * root  # carries the weight once into the Gram matrix and once into the gradient
+    difference = (x @ x.T) / (channels * count) - target
+    pull = difference * (4 / (channels**3 * count))
+    return (pull @ x) * root, (difference**2).mean()

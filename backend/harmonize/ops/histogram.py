@@ -26,23 +26,31 @@ def remap(features: Tensor, weight: Tensor, target: Tensor, bins: int = BINS) ->
     """The activations of equal rank: (C, N) like `features`, float32.
 
     `weight` (N,) >= 0 says how much each position counts in the ranks; `target` is `quantiles(...)`.
-    A bin's members share its rank interval linearly, so the result is within one bin of exact rank
-    matching.
+    A bin's members all get the value in the middle of its ranks, so the result is within one bin of
+    exact rank matching; interpolating inside the bin took twice as long and changed no picture.
     """
     x = features.float()
-    channels, _ = x.shape
+    channels = len(x)
     low = x.amin(dim=1, keepdim=True)
-    width = (x.amax(dim=1, keepdim=True) - low).clamp_min(1e-6) / bins
-    position = (x - low) / width  # 0..bins
-    bin_index = position.long().clamp_(max=bins - 1)
+    scale = bins / (x.amax(dim=1, keepdim=True) - low).clamp_min(1e-6)
+    index = torch.addcmul(-low * scale, x, scale).long().clamp_(0, bins - 1)
     count = x.new_zeros(channels, bins)
-    count.scatter_add_(1, bin_index, weight.to(x.dtype).expand_as(x))
-    edges = torch.cat((x.new_zeros(channels, 1), count.cumsum(dim=1)), dim=1)
-    edges = edges / edges[:, -1:].clamp_min(1e-6)  # rank 0..1 at each bin's edge
-    # Composed once a channel: value at the bins' edges, then linear inside a bin.
+    count.scatter_add_(1, index, weight.to(x.dtype).expand_as(x))
+    upper = count.cumsum(dim=1)
+    rank = (upper - count / 2) / upper[:, -1:].clamp_min(1e-6)  # 0..1, in the middle of each bin
     steps = target.shape[1] - 1
-    at = edges * steps
-    below = at.long().clamp_(max=steps - 1)
+    at = rank * steps
+    below = at.long().clamp_(0, steps - 1)
     value = torch.lerp(target.gather(1, below), target.gather(1, below + 1), at - below)
-    inside = position - bin_index
-    return torch.lerp(value.gather(1, bin_index), value.gather(1, bin_index + 1), inside)
+    return value.gather(1, index)
+
+
+def histogram_gradient(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient of the weighted mean of (features - remap(features))^2, (C, N), and that mean.
+
+    The remapped activations count as constant (Wilmot et al. 2017, section 3.1).
+    """
+    count = len(features) * weight.sum().clamp_min(1e-6)
+    difference = features - remap(features, weight, target)
+    pull = difference * (weight / count)
+    return 2 * pull, (pull * difference).sum()

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-# A term: features (C, h, w) -> (gradient like features, loss as a 0-d tensor).
+# A term: features (C, N) float32 at the tapped positions -> (gradient like them, loss as a 0-d tensor).
 Term = Callable[[Tensor], "tuple[Tensor, Tensor]"]
 
 
 class _Inject(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, features: Tensor, inject: Callable[[Tensor], Tensor]) -> Tensor:
+    def forward(ctx, features: Tensor, inject: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         ctx.save_for_backward(features)
         ctx.inject = inject
         return features.view_as(features)
@@ -26,28 +26,42 @@ class _Inject(torch.autograd.Function):
     @staticmethod
     def backward(ctx, from_above: Tensor):
         (features,) = ctx.saved_tensors
-        return from_above + ctx.inject(features), None
+        return ctx.inject(features, from_above), None
 
 
-def tap(features: Tensor, terms: Sequence[tuple[float, Term]], normalize: bool, record: list[Tensor]) -> Tensor:
+def tap(
+    features: Tensor,
+    positions: Tensor,
+    terms: Sequence[tuple[float, Term]],
+    normalize: bool,
+    record: list[Tensor],
+) -> Tensor:
     """`features` (1, C, h, w) unchanged; on the way back the terms' weighted gradients are added.
 
-    With `normalize` each gradient is first divided by its L2 norm (pass 2), else it is taken as it is
-    (pass 1, where it is the gradient of the sum). The losses are appended to `record`, unread, so that
-    nothing waits for the device.
+    Terms see, and pull at, only the flat `positions` (N,) where the mask is: with channels last these are
+    whole rows of memory, and most of a picture is not mask. With `normalize` each gradient is first
+    divided by its L2 norm (pass 2), else it is taken as it is (pass 1, where it is the gradient of the
+    sum). The losses are appended to `record`, unread, so that nothing waits for the device.
     """
 
-    def inject(saved: Tensor) -> Tensor:
-        total = torch.zeros_like(saved)
+    def inject(saved: Tensor, from_above: Tensor) -> Tensor:
+        x = _rows(saved).index_select(0, positions).float().T
+        total = None
         for weight, term in terms:
-            gradient, loss = term(saved[0])
+            gradient, loss = term(x)
             record.append(loss.detach())
-            if normalize:
-                gradient = unit(gradient)
-            total += (weight * gradient).to(saved.dtype)
-        return total
+            scale = weight / gradient.norm().clamp_min(1e-12) if normalize else weight
+            total = gradient.mul_(scale) if total is None else total.add_(gradient.mul_(scale))
+        added = from_above.contiguous(memory_format=torch.channels_last).clone()
+        _rows(added).index_add_(0, positions, total.T.to(added.dtype))
+        return added
 
     return _Inject.apply(features, inject)
+
+
+def _rows(features: Tensor) -> Tensor:
+    """(1, C, h, w) as one row of channels a position, (h w, C): a view if channels come last in memory."""
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
 
 
 def unit(gradient: Tensor) -> Tensor:
