@@ -31,7 +31,11 @@ class PainterlyDocker(host.DockWidget):
         scroll = QtWidgets.QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(self.panel)
+        scroll.setMinimumWidth(
+            self.panel.minimumSizeHint().width() + scroll.verticalScrollBar().sizeHint().width()
+        )
         self.setWidget(scroll)
         session.subscribe(self._refresh)
         self.visibilityChanged.connect(self._visibility_changed)
@@ -65,12 +69,12 @@ class Panel(QtWidgets.QWidget):
         self.backend = QtWidgets.QLabel()
         self.backend.setWordWrap(True)
         layout = QtWidgets.QVBoxLayout(self)
+        self.status = StatusView()
         layout.addWidget(self.backend)
+        layout.addLayout(self._buttons())
+        layout.addWidget(self.status)
         layout.addLayout(self._choices())
         layout.addWidget(self._advanced())
-        layout.addLayout(self._buttons())
-        self.status = StatusView()
-        layout.addWidget(self.status)
         self.history = HistoryView(session)
         layout.addWidget(self.history)
         copy = QtWidgets.QPushButton(translate("Copy diagnostics"))
@@ -158,10 +162,11 @@ class Panel(QtWidgets.QWidget):
         self.variants.clicked.connect(self._start_variants)
         self.cancel = QtWidgets.QPushButton(translate("&Cancel"))
         self.cancel.clicked.connect(self._session.cancel)
-        row = QtWidgets.QHBoxLayout()
-        for button in (self.harmonize, self.variants, self.cancel):
-            row.addWidget(button)
-        return row
+        grid = QtWidgets.QGridLayout()
+        grid.addWidget(self.harmonize, 0, 0, 1, 2)
+        grid.addWidget(self.variants, 1, 0)
+        grid.addWidget(self.cancel, 1, 1)
+        return grid
 
     # ---- acting --------------------------------------------------------------------------------
 
@@ -301,13 +306,9 @@ class HistoryView(QtWidgets.QGroupBox):
         self.use = self._button(translate("Use settings"), session.use_settings)
         self.adopt = QtWidgets.QPushButton(translate("Add the result of a closed document here"))
         self.adopt.clicked.connect(lambda: session.adopt(session.homeless[0]))
-        row = QtWidgets.QHBoxLayout()
-        for button in (self.show_only, self.again, self.use):
-            row.addWidget(button)
         layout = QtWidgets.QVBoxLayout(self)
-        layout.addWidget(self.list)
-        layout.addLayout(row)
-        layout.addWidget(self.adopt)
+        for widget in (self.list, self.show_only, self.again, self.use, self.adopt):
+            layout.addWidget(widget)
 
     def refresh(self) -> None:
         entries = self._session.history_here()

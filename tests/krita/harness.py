@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -44,6 +45,8 @@ class Profile:
 
     def equip(self, krita_python: str) -> "Profile":
         """Install the plugin as the installer does, for Krita's own Python, and the probe beside it."""
+        # What kritarunner made at its first start is what the program would make, in 10 s, at its own.
+        shutil.copytree(self.data / "kritarunner", self.data / "krita", dirs_exist_ok=True)
         user = krita_setup.KritaUser(self.data / "krita", self.config / "kritarc")
         user.kritarc.write_text(KRITARC)
         krita_setup.install(ROOT / "plugin", user, Path(sys.executable), (krita_python,))
@@ -61,7 +64,9 @@ class Profile:
         """A backend environment whose Python is `command` (shell words before the arguments)."""
         python = self.home / "env" / "bin" / "python"
         python.parent.mkdir(parents=True)
-        python.write_text("#!/bin/sh\nexport PYTHONPATH='{}' OMP_NUM_THREADS=1\nexec {} \"$@\"\n".format(ROOT, command))
+        python.write_text(
+            "#!/bin/sh\nexport PYTHONPATH='{}' OMP_NUM_THREADS=1\nexec {} \"$@\"\n".format(ROOT, command)
+        )
         python.chmod(0o755)
         return self
 
@@ -70,7 +75,9 @@ class Profile:
 
     def give_fake_backend(self) -> "Profile":
         """The real service with a worker that does as a job's settings say (tests/fakes/backend.py)."""
-        return self.give_backend("'{}' '{}'".format(sys.executable, ROOT / "tests" / "plugin" / "serve_fake.py"))
+        return self.give_backend(
+            "'{}' '{}'".format(sys.executable, ROOT / "tests" / "plugin" / "serve_fake.py")
+        )
 
     def copied_to(self, root: Path) -> "Profile":
         """The same user again, warm (its resource database is made already), in another folder."""
@@ -114,24 +121,26 @@ class Display:
     """An X server of one's own, on a free display number."""
 
     def __init__(self, size: str = "1280x900x24"):
-        for _ in range(5):  # two servers that start at once may want the same number
-            self._process, self.name = self._start(size)
-            time.sleep(0.3)
-            if self.name != ":" and self._process.poll() is None:
+        for number in random.sample(range(100, 1000), 5):  # one may be taken
+            self.name = ":{}".format(number)
+            self._process = subprocess.Popen(
+                ["Xvfb", self.name, "-screen", "0", size, "-nolisten", "tcp", "-noreset"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            if self._answers(10):
                 return
             self.close()
         raise AssertionError("Xvfb does not start.")
 
-    @staticmethod
-    def _start(size: str):
-        reading, writing = os.pipe()
-        process = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writing), "-screen", "0", size, "-nolisten", "tcp"],
-            pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        os.close(writing)
-        with os.fdopen(reading) as pipe:
-            return process, ":" + pipe.readline().strip()
+    def _answers(self, seconds: float) -> bool:
+        environment = {**os.environ, "DISPLAY": self.name}
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._process.poll() is None:
+            asked = subprocess.run(["xdotool", "getdisplaygeometry"], env=environment, capture_output=True)
+            if asked.returncode == 0:
+                return True
+            time.sleep(0.1)
+        return False
 
     def close(self) -> None:
         self._process.terminate()

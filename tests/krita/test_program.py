@@ -1,0 +1,346 @@
+"""The whole plugin in the Krita program, under an X server of its own; it asserts state, not window pixels."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from plugin.painterly.protocol import process
+
+from .harness import Display, KritaProgram
+
+SCENE = """
+import random
+import painterly.extension
+from PyQt5 import QtCore, QtGui, QtWidgets
+K = Krita.instance()
+plugin = painterly.extension._extension
+session = plugin.session
+
+def main_window():
+    return K.activeWindow().qwindow()
+
+def panel():
+    dock = [each for each in K.dockers() if each.objectName() == "painterly_docker"][0]
+    return dock.widget().widget()
+
+def layers(parent=None):
+    nodes = (parent or doc.rootNode()).childNodes()
+    return [[node.name(), node.visible()] for node in nodes if not node.type().endswith("mask")]
+
+def add(name, x, y, width=60, height=50):
+    node = doc.createNode(name, "paintlayer")
+    node.setPixelData(random.Random(name).randbytes(4 * width * height), x, y, width, height)
+    doc.rootNode().addChildNode(node, None)
+    return node
+
+def new_document(width=400, height=300):
+    made = K.createDocument(width, height, "scene", "RGBA", "U8", "sRGB-elle-V2-srgbtrc.icc", 72.0)
+    K.activeWindow().addView(made)
+    return made
+
+def behave(does=0, steps=1, milliseconds=0):
+    session.settings.choose_preset("draft")
+    session.settings.changes = {"seed": does, "first_iterations": steps, "feather": milliseconds}
+
+for dock in K.dockers():
+    if dock.objectName() not in ("painterly_docker", "KisLayerBox"):
+        dock.hide()
+    else:
+        dock.show()
+main_window().setGeometry(0, 0, 1200, 860)
+doc = new_document()
+pasted = add("object", 150, 120)
+doc.setActiveNode(pasted)
+"""
+
+
+@pytest.fixture(scope="module")
+def display():
+    made = Display()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(profile, display):
+    """Starts this test's Krita: `start()`, or `start(real=True)` with the real backend."""
+    started = []
+
+    def run(real=False):
+        if not (profile.home / "env").exists():
+            (profile.give_real_backend if real else profile.give_fake_backend)()
+        krita = KritaProgram(profile, display)
+        started.append(krita)
+        krita.run(SCENE)
+        krita.wait_for(
+            "K.activeDocument() is not None and K.activeDocument().activeNode().name() == 'object'"
+        )
+        return krita
+
+    yield run
+    for krita in started:
+        krita.kill()
+
+
+def layers(krita):
+    return krita.value("layers()")
+
+
+def backend_pid(krita):
+    return krita.value("session.link._launcher._process.pid")
+
+
+def running(krita):
+    krita.wait_for("session.current is not None and session.current.current.state == 'running'")
+
+
+def finished(krita, seconds=60):
+    krita.wait_for("not session.busy", seconds)
+
+
+ABOVE = [["Background", True], ["object", False], ["object (harmonized)", True]]
+BEFORE = [["Background", True], ["object", True]]
+
+
+def open_menu(krita, owner, entry):
+    """Clicks the entry (its text without mnemonics) of a menu or menu bar that is open."""
+    find = (
+        "menu = {}\n"
+        "act = [a for a in menu.actions() if a.text().replace('&', '') == {!r}][0]\n"
+        "p = menu.mapToGlobal(menu.actionGeometry(act).center())\n"
+        "result = [p.x(), p.y()]"
+    ).format(owner, entry)
+    x, y = krita.run(find)
+    krita.xdotool("mousemove", str(x), str(y), "click", "1")
+    time.sleep(0.5)
+
+
+def test_menu_action_by_its_menu_with_the_real_backend(start):
+    krita = start(real=True)
+    krita.run("session.settings.choose_preset('draft')\n"
+              "session.settings.changes = {'resolution': 64, 'first_iterations': 2, 'second_iterations': 2}")  # fmt: skip
+    krita.run("[dock.hide() for dock in K.dockers() if dock.objectName() == 'painterly_docker']")
+    open_menu(krita, "main_window().menuBar()", "Tools")
+    top = "QtWidgets.QApplication.activePopupWidget()"
+    open_menu(krita, top, "Scripts")
+    open_menu(krita, top, "Harmonize pasted layer")
+    krita.wait_for("len(session.tasks) == 1", 5)
+    finished(krita, 180)
+    assert layers(krita) == ABOVE, krita.value("session.message")
+    report = krita.value("session.tasks[-1].jobs[0].report")
+    assert report["device"] and krita.value("session.message") == ""
+    krita.run("[dock.show() for dock in K.dockers() if dock.objectName() == 'painterly_docker']")
+    time.sleep(1)
+    kept = Path(os.environ.get("PAINTERLY_ARTIFACTS") or krita.profile.root) / "krita.png"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    krita.screenshot(kept)
+    assert kept.stat().st_size > 10_000
+
+
+def test_the_shortcut_starts_the_menu_action(start):
+    krita = start()
+    krita.run("behave()")
+    krita.click("K.activeWindow().qwindow().centralWidget()")
+    krita.xdotool("key", "ctrl+alt+h")
+    krita.wait_for("layers() == {!r}".format(ABOVE))
+
+
+def test_undo_and_redo_take_one_step(start):
+    krita = start()
+    krita.run("behave()\nK.action('painterly_harmonize').trigger()")
+    krita.wait_for("layers() == {!r}".format(ABOVE))
+    finished(krita)
+    for _ in range(2):
+        krita.run("K.action('edit_undo').trigger()")
+        krita.wait_for("layers() == {!r}".format(BEFORE), 5)
+        krita.run("K.action('edit_redo').trigger()")
+        krita.wait_for("layers() == {!r}".format(ABOVE), 5)
+
+
+def test_replacing_is_undone_and_redone_in_one_step(start):
+    krita = start()
+    krita.run("behave()\nsession.settings.result = 'replace'\nK.action('painterly_harmonize').trigger()")
+    replaced = [["Background", True], ["object", True]]
+    krita.wait_for("session.history and not session.busy")
+    result = krita.value("session.history[0].landing.node")
+    ids = "[node.uniqueId().toString() for node in doc.rootNode().childNodes()]"
+    assert layers(krita) == replaced and result in krita.value(ids)
+    for _ in range(2):
+        krita.run("K.action('edit_undo').trigger()")
+        krita.wait_for("len({0}) == 2 and {1!r} not in {0} and layers()[1][1]".format(ids, result), 5)
+        krita.run("K.action('edit_redo').trigger()")
+        krita.wait_for("len({0}) == 2 and {1!r} in {0}".format(ids, result), 5)
+
+
+def test_merging_the_result_does_not_bring_the_original_back(start):
+    krita = start()
+    krita.run("behave()\nK.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.history and not session.busy")
+    krita.run("doc.nodeByName('object (harmonized)').remove()")
+    time.sleep(0.5)
+    assert layers(krita) == [["Background", True], ["object", False]]
+
+
+def test_docker_button_harmonizes_three_layers_bottom_to_top(start):
+    krita = start()
+    krita.run("behave()\nadd('second', 60, 60)\nadd('third', 200, 60)")
+    krita.run("doc.setActiveNode(pasted)\nK.action('select_all_layers').trigger()")
+    krita.wait_for("len(K.activeWindow().activeView().selectedNodes()) == 4", 5)
+    krita.click("panel().harmonize")
+    krita.wait_for("session.tasks and session.tasks[-1].ended and not session.busy")
+    states = krita.value("[[job.source.name, job.state] for job in session.tasks[-1].jobs]")
+    # The white background is opaque and covers the canvas: a sentence of its own, the others go on.
+    assert states == [["Background", "failed"], ["object", "done"], ["second", "done"], ["third", "done"]]
+    names = ["Background"]
+    for name in ("object", "second", "third"):
+        names += [name, name + " (harmonized)"]
+    assert [name for name, _ in layers(krita)] == names
+    for remaining in (2, 1, 0):
+        krita.run("K.action('edit_undo').trigger()")
+        krita.wait_for("sum('harmonized' in name for name, _ in layers()) == {}".format(remaining), 5)
+    assert all(visible for _, visible in layers(krita))
+
+
+def test_variants_are_one_undo_step(start):
+    krita = start()
+    krita.run("behave()")
+    krita.click("panel().variants")
+    krita.wait_for("session.history and not session.busy")
+    assert layers(krita)[2] == ["object (variants)", True]
+    assert krita.value("[each[1] for each in layers(doc.nodeByName('object (variants)'))]") == [False] * 3 + [
+        True
+    ]
+    krita.run("K.action('edit_undo').trigger()")
+    krita.wait_for("layers() == {!r}".format(BEFORE), 5)
+
+
+def test_cancel_by_the_docker(start):
+    krita = start()
+    krita.run("behave(0, 500, 50)")
+    krita.click("panel().harmonize")
+    running(krita)
+    krita.click("panel().cancel")
+    finished(krita)
+    assert krita.value("session.tasks[-1].jobs[0].state") == "cancelled" and layers(krita) == BEFORE
+
+
+def test_a_document_closed_mid_job_leaves_a_file_and_an_offer(start):
+    krita = start()
+    krita.run("behave(0, 30, 50)\nK.action('painterly_harmonize').trigger()")
+    running(krita)
+    krita.run("other = new_document()")
+    krita.run("doc.setModified(False)\ndoc.close()\ndoc = other")
+    finished(krita)
+    assert [name for name, _ in layers(krita)] == ["Background"]
+    files = list((krita.profile.home / "data" / "recovered").glob("*.png"))
+    assert len(files) == 1 and str(files[0]) in krita.value("session.message")
+    krita.wait_for("panel().history.adopt.isVisible()", 5)
+    krita.run("panel().history.adopt.click()")
+    krita.wait_for("[name for name, _ in layers()] == ['Background', 'object (harmonized)']", 5)
+
+
+def test_backend_killed_mid_job_then_harmonized_again(start):
+    krita = start()
+    krita.run("behave(0, 500, 50)\nK.action('painterly_harmonize').trigger()")
+    running(krita)
+    os.kill(backend_pid(krita), signal.SIGKILL)
+    finished(krita)
+    assert "ended unexpectedly" in krita.value("session.message")
+    krita.run("behave()\nK.action('painterly_harmonize').trigger()")
+    krita.wait_for("layers() == {!r}".format(ABOVE))
+
+
+def test_worker_killed_mid_job_then_harmonized_again(start):
+    krita = start()
+    krita.run("behave(3)\nK.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.tasks and session.tasks[-1].ended")
+    assert krita.value("session.tasks[-1].jobs[0].state") == "failed"
+    krita.run("behave()\nK.action('painterly_harmonize').trigger()")
+    krita.wait_for("layers() == {!r}".format(ABOVE))
+
+
+def test_quitting_mid_job_leaves_no_process(start):
+    krita = start()
+    krita.run("behave(0, 500, 50)\nK.action('painterly_harmonize').trigger()")
+    running(krita)
+    pid = backend_pid(krita)
+    worker = krita.value("session.link.device['pid']")
+    began = {each: process.started(each) for each in (pid, worker)}
+    assert all(began.values())
+    krita.quit()
+    deadline = time.monotonic() + 20
+    while any(process.started(each) == began[each] for each in began):
+        assert time.monotonic() < deadline, "a process is left"
+        time.sleep(0.1)
+
+
+def test_settings_survive_a_restart(start):
+    krita = start()
+    krita.run("panel().simple.fields['style'].auto.setChecked(False)\n"
+              "panel().simple.fields['style'].box.setValue(7.5)")  # fmt: skip
+    krita.quit()
+    again = start()
+    assert again.value("session.settings.changes") == {"style": 7.5}
+    assert again.value("panel().simple.fields['style'].box.value()") == 7.5
+
+
+def test_a_vector_layer_as_the_object(start):
+    krita = start()
+    krita.run("""
+behave()
+vector = doc.createVectorLayer("shape")
+doc.rootNode().addChildNode(vector, None)
+vector.addShapesFromSvg('<svg xmlns="http://www.w3.org/2000/svg" width="100px" height="100px">'
+                        '<rect x="20" y="20" width="40" height="40" fill="#ff0000"/></svg>')
+doc.waitForDone()
+doc.refreshProjection()
+doc.setActiveNode(vector)
+""")
+    krita.wait_for("doc.activeNode().name() == 'shape'", 5)
+    krita.run("K.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.tasks[-1].ended and not session.busy")
+    assert layers(krita)[-1] == ["shape (harmonized)", True], krita.value("session.message")
+
+
+HEARTBEAT = """
+import time
+beats = []
+heart = QtCore.QTimer()
+heart.setTimerType(QtCore.Qt.PreciseTimer)
+def beat():
+    beats.append(time.monotonic())
+heart.timeout.connect(beat)
+heart.start(5)
+def longest():
+    return 1000 * max((b - a for a, b in zip(beats, beats[1:])), default=0)
+"""
+
+
+def test_the_gui_breathes_at_4096_square(start):
+    krita = start()
+    krita.run("""
+doc.setModified(False); doc.close()
+doc = new_document(4096, 4096)
+tile = random.Random(1).randbytes(4 * 4096 * 256)
+for name in ("one", "object"):
+    node = doc.createNode(name, "paintlayer")
+    for y in range(0, 4096, 256):
+        node.setPixelData(tile, 0, y, 4096 if name == "one" else 3000, 256)
+    doc.rootNode().addChildNode(node, None)
+doc.refreshProjection()
+doc.setActiveNode(node)
+behave(0, 20, 50)
+""")
+    krita.wait_for("doc.activeNode().name() == 'object'", 10)
+    time.sleep(2)
+    krita.run(HEARTBEAT)
+    krita.run("K.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.tasks and session.tasks[-1].ended and not session.busy", 90)
+    time.sleep(0.5)
+    longest = krita.value("longest()")
+    assert krita.value("session.tasks[-1].jobs[0].state") == "done", krita.value("session.message")
+    print("longest pause of the GUI thread: {:.0f} ms".format(longest))
+    assert longest < 150
