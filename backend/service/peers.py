@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Iterator, Sequence
+from typing import Callable, Iterator, Sequence
 
 import zmq
 
 from backend.service.keys import DoorKeeper, KeyPair
 from plugin.painterly.protocol import codec, messages
+from plugin.painterly.protocol.messages import Message
 from plugin.painterly.protocol.raster import Buffer
 
 _DOMAIN = "clients"
@@ -38,7 +39,9 @@ class Peer:
 class Peers:
     """The ROUTER socket and the clients behind it."""
 
-    def __init__(self, context: zmq.Context, door: DoorKeeper, own: KeyPair, allows, bind: str):
+    def __init__(
+        self, context: zmq.Context, door: DoorKeeper, own: KeyPair, allows: Callable[[str], bool], bind: str
+    ):
         self.socket = context.socket(zmq.ROUTER)
         self.socket.router_mandatory = True  # sending to a client that left says so
         self.socket.maxmsgsize = codec.REQUEST_LIMITS.buffer
@@ -101,6 +104,10 @@ class Peers:
             self._peers.pop(peer_id, None)
             return False
         return True
+
+    def say(self, peer_id: bytes | None, message: Message) -> None:
+        """Sends a small message that may be lost with its client."""
+        self.send(peer_id, codec.encode(message))
 
     def forget_silent(self) -> None:
         horizon = time.monotonic() - _FORGET_SECONDS

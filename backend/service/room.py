@@ -41,11 +41,25 @@ class Room:
         except OSError:
             return ""
 
+    def size(self, name: str) -> int:
+        """Bytes of a file in the exchange; 0 if a client has taken it away."""
+        try:
+            return (self.exchange.folder / name).stat().st_size
+        except OSError:
+            return 0
+
     def sweep(self, in_use: set[str]) -> None:
         """Removes old files of the exchange that are not `in_use`."""
         for path in self.exchange.folder.iterdir():
-            if path.name not in in_use and time.time() - path.stat().st_mtime > _STRAY_SECONDS:
+            if path.name not in in_use and self._age(path) > _STRAY_SECONDS:
                 self.exchange.remove(path.name)
+
+    @staticmethod
+    def _age(path: Path) -> float:
+        try:
+            return time.time() - path.stat().st_mtime
+        except OSError:
+            return 0.0
 
     def close(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

@@ -54,6 +54,7 @@ class Connection:
         self._exchange = Exchange(endpoint.exchange) if endpoint.exchange else None
         # Jobs without a last word; the request itself until the service says that it has it.
         self._unfinished: Dict[str, Optional[messages.Harmonize]] = {}
+        self._cancelled: Dict[str, messages.Cancel] = {}
         self._put_back: List[Message] = []
         self._token = 0
         self._asked = self._heard = time.monotonic()
@@ -78,7 +79,8 @@ class Connection:
         self._send(job)
 
     def cancel(self, job: str, keep_best: bool = False) -> None:
-        self._send(messages.Cancel(job, keep_best))
+        self._cancelled[job] = messages.Cancel(job, keep_best)
+        self._send(self._cancelled[job])
 
     def acknowledge(self, job: str) -> None:
         """Tells the service that this job's last word is in safe hands, so that it may forget it."""
@@ -163,6 +165,8 @@ class Connection:
             self._send(messages.Resume(there))
         for request in [request for request in self._unfinished.values() if request is not None]:
             self._send(request)
+        for cancel in list(self._cancelled.values()):
+            self._send(cancel)
 
     def _send(self, message: Message) -> None:
         try:
@@ -202,6 +206,7 @@ class Connection:
             self._unfinished[message.job] = None
         if isinstance(message, messages.LAST_WORDS):
             self._unfinished.pop(message.job, None)
+            self._cancelled.pop(message.job, None)
         return True
 
     def _keep_alive(self) -> None:

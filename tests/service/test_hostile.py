@@ -268,6 +268,15 @@ def test_nobody_gets_at_another_clients_jobs(start, tmp_path):
     assert isinstance(one.last_word("mine"), Result)
 
 
+def test_a_client_that_takes_away_its_result(service, good):
+    inside = service.client(dataclasses.replace(service.endpoint, exchange=""))
+    inside.do(job("robbed", size=1024), acknowledge=False)
+    for path in service.exchange.iterdir():
+        path.unlink()
+    inside.resume("robbed")
+    assert inside.last_word("robbed").kind == messages.INTERNAL
+
+
 def test_dataclass_limits_hold_on_the_way_out():
     with pytest.raises(messages.ProtocolError):
         dataclasses.replace(job("x"), job="../x")

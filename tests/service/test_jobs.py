@@ -204,15 +204,48 @@ def test_a_service_that_does_not_know_the_connection_is_greeted_and_told_again(s
 
 def test_a_job_said_twice_runs_once(service):
     client = service.client()
-    request = job("twice", steps=5, milliseconds=20)
+    request = job("twice", steps=5, milliseconds=20, size=1024)
     client.submit(request)
     client.submit(request)
     client.last_word("twice", acknowledge=False)
     client.submit(request)
     result = client.last_word("twice")
     assert isinstance(result, Result)
+    wait_until(lambda: not list(service.exchange.iterdir()))
     steps = [m.iteration for m in client.heard if isinstance(m, Progress)]
     assert steps.count(1) == 1
+
+
+def test_an_acknowledgement_counts_from_whatever_connection(service):
+    client = service.client()
+    client.do(job("taken", size=1024), acknowledge=False)
+    other = service.client()
+    other._connect()
+    other.acknowledge("taken")
+    wait_until(lambda: other.poll() is not None and not list(service.exchange.iterdir()))
+
+
+def test_a_cancel_lost_with_its_connection_is_said_again(service, monkeypatch):
+    client = service.client()
+    client.submit(job("long", steps=1000, milliseconds=20))
+    client.progress("long")
+    with monkeypatch.context() as lost:
+        lost.setattr(client, "_send", lambda message: None)
+        client.cancel("long")
+    client._connect()
+    assert isinstance(client.last_word("long"), Cancelled)
+
+
+def test_a_late_copy_of_a_request_does_not_steal_the_job(service):
+    old = service.client()
+    old.ready()
+    new = service.client()
+    blocker, request = job("blocker", steps=10, milliseconds=50), job("mine")
+    new.submit(blocker)
+    new.submit(request)
+    new.until(lambda m: m == Accepted("mine", 1))
+    old.submit(request)  # as if it had been under way since before the reconnect
+    assert isinstance(new.last_word("mine"), Result)
 
 
 def test_a_wrong_setting_is_refused_at_the_door(service):

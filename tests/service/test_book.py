@@ -1,0 +1,83 @@
+"""The bookkeeping by itself: what is kept, and for how long."""
+
+import time
+
+import pytest
+
+from backend.service import jobs, room
+from backend.service.jobs import Job, JobBook, QueueFull
+from plugin.painterly.protocol import process
+from plugin.painterly.protocol.endpoint import write_private_json
+
+
+def new_job(name, size=0):
+    return Job(name, "owner", b"peer", (bytes(size),), [])
+
+
+def ended(book, name, ago, kept_bytes=0):
+    job = new_job(name)
+    book.add(job)
+    book.finish(job, (b"word",), kept_bytes)
+    job.ended_at = time.monotonic() - ago
+    return job
+
+
+def test_one_after_the_other():
+    book = JobBook(3)
+    added = [new_job(name) for name in "abc"]
+    for job in added:
+        book.add(job)
+    assert [(job.id, place) for job, place in book.positions()] == [("a", 0), ("b", 1), ("c", 2)]
+    assert book.next_job() is added[0] and book.next_job() is not None
+    first = JobBook(3)
+    first.add(added[0])
+    assert first.next_job() is first.running and first.unfinished
+    first.put_back(added[0])
+    assert first.running is None and first.next_job() is added[0] and added[0].tries >= 2
+    first.finish(added[0], (b"word",))
+    assert not first.unfinished and len(first) == 1
+    first.forget(added[0])
+    assert len(first) == 0 and first.get("a") is None
+
+
+def test_the_queue_is_bounded_in_number_and_bytes(monkeypatch):
+    book = JobBook(2)
+    book.add(new_job("a"))
+    book.add(new_job("b"))
+    with pytest.raises(QueueFull):
+        book.add(new_job("c"))
+    monkeypatch.setattr(jobs, "WAITING_BYTES", 1000)
+    book = JobBook(10)
+    book.add(new_job("a", 600))
+    with pytest.raises(QueueFull):
+        book.add(new_job("b", 600))
+    assert book.get("b") is None
+    book.next_job().frames = ()
+    book.add(new_job("b", 600))
+
+
+def test_what_is_kept_too_long_or_is_too_much_goes_oldest_first():
+    book = JobBook(10)
+    ended(book, "old", jobs.KEEP_SECONDS + 1)
+    ended(book, "big", 50, jobs.KEEP_BYTES)
+    ended(book, "small", 100, 1)
+    ended(book, "new", 0, 1)
+    book.add(new_job("waiting"))
+    assert {job.id for job in book.overdue()} == {"old", "big", "small"}
+
+
+def test_a_room_clears_away_the_dead_ones_and_strays(tmp_path, monkeypatch):
+    for name, started in (("dead", "long ago"), ("alive", process.started(1))):
+        write_private_json(tmp_path / name / "owner.json", {"pid": 1, "started": started})
+    (tmp_path / "not a room").mkdir()
+    mine = room.Room(tmp_path, "mine")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alive", "mine", "not a room"]
+    used, stray = mine.exchange.put(b"used"), mine.exchange.put(b"stray")
+    assert (mine.size(used), mine.size("0" * 32)) == (4, 0)
+    mine.sweep({used})
+    assert mine.size(stray)  # not old enough
+    monkeypatch.setattr(room, "_STRAY_SECONDS", -1.0)
+    mine.sweep({used})
+    assert mine.size(used) and not mine.size(stray)
+    mine.close()
+    assert not mine.path.exists()
