@@ -1,5 +1,6 @@
 """The session's line to the backend: started on first use, watched, started again after it died."""
 
+import threading
 from pathlib import Path
 from typing import Callable, List, Optional
 
@@ -29,6 +30,8 @@ class BackendLink:
         self._client = client
         self._connection: Optional[Connection] = None
         self._remote = False
+        self._handing_over: Optional[threading.Thread] = None
+        self._refused = ""
 
     @property
     def ready(self) -> bool:
@@ -62,6 +65,11 @@ class BackendLink:
                 self._open(path)
             if self._connection is None:
                 return []
+            if self._handing_over is not None and self._handing_over.is_alive():
+                return []  # a connection belongs to one thread at a time
+            self._handing_over = None
+            if self._refused:
+                raise Problem(self._refused)
             if not self._remote and not self._launcher.running:
                 raise Problem("The backend ended unexpectedly: {}".format(self._launcher.last_words()))
             return [message for message in self._connection.poll() if self._is_for_session(message)]
@@ -73,7 +81,20 @@ class BackendLink:
             raise
 
     def submit(self, request: messages.Harmonize) -> None:
-        self._say(lambda open_line: open_line.submit(request))
+        """Hands over a job. Large pixels are written in a thread; until they are, `poll` has no news."""
+        connection, before = self._connection, self._handing_over
+
+        def hand_over() -> None:
+            if before is not None:
+                before.join()
+            try:
+                connection.submit(request)
+            except (ConnectionProblem, OSError) as problem:
+                self._refused = "The job could not be handed to the backend: {}".format(problem)
+
+        if connection is not None:
+            self._handing_over = threading.Thread(target=hand_over, daemon=True)
+            self._handing_over.start()
 
     def cancel(self, job: str) -> None:
         self._say(lambda open_line: open_line.cancel(job))
@@ -83,6 +104,7 @@ class BackendLink:
 
     def stop(self) -> None:
         """Ends the backend that was started here, and the connection."""
+        self._wait_for_thread()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -95,9 +117,17 @@ class BackendLink:
         except ConnectionProblem as problem:
             raise Problem(str(problem)) from None
 
+    def _wait_for_thread(self) -> None:
+        if self._handing_over is not None:
+            self._handing_over.join()
+            self._handing_over = None
+        self._refused = ""
+
     def _say(self, action: Callable[[Connection], None]) -> None:
         if self._connection is None:
             return
+        if self._handing_over is not None:
+            self._handing_over.join()
         try:
             action(self._connection)
         except ConnectionProblem as problem:

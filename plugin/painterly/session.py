@@ -6,6 +6,7 @@ Idle -> Exporting -> Starting -> Running -> Placing -> Done, or Failed, or Cance
 """
 
 import time
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, Generator, List, Optional, Sequence, Tuple
@@ -42,6 +43,7 @@ class Session:
         self._recovered = recovered
         self._running: Dict[int, Steps] = {}
         self._sent: Dict[str, Job] = {}
+        self._ticking = False
         self._observers: List[Callable[[], None]] = []
 
     # ---- what the artist asks for --------------------------------------------------------------
@@ -130,14 +132,23 @@ class Session:
 
     def tick(self) -> None:
         """Hears the backend and advances every task; called every 10 to 20 ms while busy, else seldom."""
-        self._hear()
+        if self._ticking:
+            return  # some of Krita's calls run its event loop, and so this timer, while they wait
+        self._ticking = True
+        try:
+            self._hear()
+            self._advance_all()
+        finally:
+            self._ticking = False
+        self.tasks = [task for task in self.tasks if not task.ended] or self.tasks[-1:]
+
+    def _advance_all(self) -> None:
         end = time.monotonic() + TICK_SECONDS
         for key in list(self._running):
             while key in self._running:
                 waiting = self._advance(key)
                 if waiting or time.monotonic() > end:
                     break
-        self.tasks = [task for task in self.tasks if not task.ended] or self.tasks[-1:]
 
     def subscribe(self, observer: Callable[[], None]) -> None:
         self._observers.append(observer)
@@ -156,12 +167,23 @@ class Session:
         try:
             return next(self._running[key]) == _WAITING
         except StopIteration:
-            del self._running[key]
+            pass
         except Problem as problem:  # of an adopted result; jobs' own problems end their jobs
-            del self._running[key]
             self.message = str(problem)
+        except Exception:
+            # A fault of ours must not stop the event loop for the other tasks, nor lose a result.
+            self._break_off(key, traceback.format_exc())
+        self._running.pop(key, None)
         self._changed()
         return True
+
+    def _break_off(self, key: int, trace: str) -> None:
+        self.message = "Something unexpected happened: use “Copy diagnostics” and report it."
+        for job in [job for task in self.tasks if id(task) == key for job in task.jobs if not job.ended]:
+            if job.result is not None:
+                self._keep_homeless(job)
+            job.end(tasks.FAILED, self.message, trace)
+            self._acknowledge(job)
 
     def _hear(self) -> None:
         try:

@@ -17,12 +17,13 @@ from ..protocol.raster import Placed, Raster
 from . import colors, documents
 
 # Pixels of a strip, so that each of Krita's calls stays below some 50 ms; conversions are dearer.
-STRIP_PIXELS = 1 << 21
+STRIP_PIXELS = 1 << 20
 CONVERTED_STRIP_PIXELS = 1 << 18
 # Surroundings rendered with a strip, so that filters in the document see past its edge.
 OVERLAP = 64
 
 Steps = Generator[None, None, Export]
+Pauses = Generator[None, None, None]
 
 
 class _Plan(NamedTuple):
@@ -48,8 +49,8 @@ def export(document: Document, source: Source, wish: ExportWish) -> Steps:
     try:
         yield
         painting, layer = yield from _read(snapshot, plan)
-        _check_layer(plan, layer, mask, documents.canvas_box(document))
-        keep_source = not _any_alpha(painting, plan.depth)
+        yield from _check_layer(plan, layer, mask, documents.canvas_box(snapshot))
+        keep_source = not (yield from _any_alpha(painting, plan.depth))
         if keep_source:
             # Nothing lies beneath: the layer around the selection is itself the painting.
             painting = yield from _read_strips(snapshot, plan, plan.window, _read_seen)
@@ -106,15 +107,14 @@ def _read_selection(selection: Selection, box: Box) -> Raster:
     return Raster(box.width, box.height, "MASK", "U8", data)
 
 
-def _check_layer(plan: _Plan, layer: bytes, mask: Optional[Raster], canvas: Box) -> None:
-    if not _any_alpha(layer, plan.depth):
-        raise Problem(
-            "“{}” is empty in the picture: select the layer with the pasted object.".format(plan.source.name)
-        )
-    if mask is None and plan.layer == canvas and _opaque(layer, plan.depth):
+def _check_layer(plan: _Plan, layer: bytearray, mask: Optional[Raster], canvas: Box) -> Pauses:
+    name = plan.source.name
+    if not (yield from _any_alpha(layer, plan.depth)):
+        raise Problem("“{}” is empty in the picture: select the layer with the pasted object.".format(name))
+    if mask is None and plan.layer == canvas and (yield from _opaque(layer, plan.depth)):
         raise Problem(
             "“{}” covers the whole canvas: select the pasted object (any selection tool), "
-            "then harmonize again.".format(plan.source.name)
+            "then harmonize again.".format(name)
         )
 
 
@@ -128,16 +128,19 @@ def _read(snapshot: Document, plan: _Plan) -> Generator[None, None, tuple]:
     return painting, layer
 
 
-def _read_strips(snapshot: Document, plan: _Plan, box: Box, read) -> Generator[None, None, bytes]:
+def _read_strips(snapshot: Document, plan: _Plan, box: Box, read) -> Generator[None, None, bytearray]:
     """The pixels that `read(copy, shift, strip, plan)` gives for each strip of `box`, one below the other."""
     plain = colors.space_of(snapshot) == colors.srgb("U8")
-    pieces: List[bytes] = []
+    data = bytearray(box.width * box.height * colors.srgb(plan.depth).pixel_bytes)
+    filled = 0
     for strip in strips(box, STRIP_PIXELS if plain else CONVERTED_STRIP_PIXELS):
         with _cropped(snapshot, strip) as (copy, origin):
             yield
-            pieces.append(read(copy, strip.shifted(-origin.left, -origin.top), plan))
+            piece = read(copy, strip.shifted(-origin.left, -origin.top), plan)
+            data[filled : filled + len(piece)] = piece
+            filled += len(piece)
         yield
-    return b"".join(pieces)
+    return data
 
 
 def strips(box: Box, pixels: int) -> Iterator[Box]:
@@ -232,21 +235,35 @@ def _node_pixels(node: Node, box: Box, depth: str, space: Optional[colors.Space]
     )
 
 
-def _any_alpha(data: bytes, depth: str) -> bool:
-    size = colors.CHANNEL_BYTES[depth]
-    return any(any(data[3 * size + byte :: 4 * size]) for byte in range(size))
+def _any_alpha(data: bytearray, depth: str) -> Generator[None, None, bool]:
+    """Whether any pixel is not fully transparent; yields between pieces."""
+    for alpha in _alpha_pieces(data, depth):
+        if any(any(byte) for byte in alpha):
+            return True
+        yield
+    return False
 
 
-def _opaque(data: bytes, depth: str) -> bool:
-    size = colors.CHANNEL_BYTES[depth]
+def _opaque(data: bytearray, depth: str) -> Generator[None, None, bool]:
+    """Whether every pixel is opaque; yields between pieces."""
     one = {"U8": b"\xff", "U16": b"\xff\xff", "F32": b"\x00\x00\x80\x3f"}[depth]
-    pixels = len(data) // (4 * size)
-    return all(
-        data[3 * size + byte :: 4 * size].count(one[byte : byte + 1]) == pixels for byte in range(size)
-    )
+    for alpha in _alpha_pieces(data, depth):
+        if any(byte.count(one[index : index + 1]) < len(byte) for index, byte in enumerate(alpha)):
+            return False
+        yield
+    return True
 
 
-def _raster(data: bytes, box: Box, depth: str) -> Raster:
+def _alpha_pieces(data: bytearray, depth: str) -> Iterator[List[bytearray]]:
+    """For each piece of the pixels its alphas: their first bytes, their second bytes, ..."""
+    size = colors.CHANNEL_BYTES[depth]
+    piece = 4 * size * STRIP_PIXELS
+    for start in range(0, len(data), piece):
+        part = memoryview(data)[start : start + piece]
+        yield [bytearray(part[3 * size + byte :: 4 * size]) for byte in range(size)]
+
+
+def _raster(data: bytearray, box: Box, depth: str) -> Raster:
     return Raster(box.width, box.height, colors.layout(depth), depth, data)
 
 

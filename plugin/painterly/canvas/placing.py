@@ -72,18 +72,33 @@ class Placer:
         was_active = hides and active is not None and active.uniqueId() == spot.above.uniqueId()
         if hides:
             spot.above.setVisible(False)
+        # Added unseen, then shown: so nothing waits for the picture to be rendered anew.
+        layer.setVisible(False)
         spot.parent.addChildNode(layer, spot.above)
+        layer.setVisible(True)
         if hides and mode == REPLACE:
             spot.above.remove()
         if hides:
             swap = Swap(origin.source.node, documents.node_id(layer), removed=mode == REPLACE)
             self._undo.watch(self._key, swap)
-        yield
-        if hides:
-            self._document.refreshProjection()
         if was_active:
             self._document.setActiveNode(layer)
+        yield from self._render(layer, documents.box_of(spot.above.bounds()) if hides else None)
         return Landing(self._key, documents.node_id(layer), spot.note)
+
+    def _render(self, layer: Node, uncovered: Optional[Box]) -> Generator[None, None, None]:
+        """Has Krita render what changed, in its own time: under the layer, and where its original was."""
+        if layer.type() != "paintlayer":
+            self._document.refreshProjection()
+            return
+        canvas = documents.canvas_box(self._document)
+        for box in (documents.box_of(layer.bounds()), uncovered):
+            for strip in strips(box.intersect(canvas), STRIP_PIXELS) if box is not None else ():
+                self._documents.find(self._key)
+                place = (strip.left, strip.top, strip.width, strip.height)
+                # Its own pixels once more: setting them marks the area as changed and waits for nothing.
+                layer.setPixelData(layer.pixelData(*place), *place)
+                yield
 
 
 def _spot(document: Document, origin: Origin) -> _Spot:

@@ -45,14 +45,17 @@ class UndoFollower(QtCore.QObject):
     def _attach(self) -> None:
         """Find the history views (there is one a window, also when its docker is closed)."""
         # Only list views are asked for: touching every object of the window from Python crashes Krita.
-        self._views = [
-            view
-            for window in Krita.instance().windows()
-            for view in window.qwindow().findChildren(QtWidgets.QListView)
-            if view.metaObject().className() == "KisUndoView"
-        ]
-        for view in self._views:
-            view.model().modelReset.connect(self._history_moved, QtCore.Qt.ConnectionType.UniqueConnection)
+        for window in Krita.instance().windows():
+            for view in window.qwindow().findChildren(QtWidgets.QListView):
+                if view.metaObject().className() == "KisUndoView" and view not in self._views:
+                    self._views.append(view)
+                    view.model().modelReset.connect(self._history_moved)
+                    view.destroyed.connect(self._forget_views)
+
+    @QtCore.pyqtSlot()
+    def _forget_views(self) -> None:
+        """A window was closed: the others' views are found again with the next result."""
+        self._views = []
 
     @QtCore.pyqtSlot()
     def _history_moved(self) -> None:
@@ -71,7 +74,7 @@ class UndoFollower(QtCore.QObject):
             present = {documents.node_id(node) for node in documents.walk(document.rootNode())}
             for swap in self._swaps[key]:
                 if swap.removed:
-                    self._follow_removed(swap, present)
+                    self._follow_removed(document, swap, present)
                 else:
                     self._follow_hidden(document, swap, present)
 
@@ -86,10 +89,11 @@ class UndoFollower(QtCore.QObject):
             original.setVisible(not shown)
             document.refreshProjection()
 
-    def _follow_removed(self, swap: Swap, present: set) -> None:
+    def _follow_removed(self, document: Document, swap: Swap, present: set) -> None:
         both = swap.original in present and swap.result in present
         if both:
             action = "edit_undo" if swap.shown else "edit_redo"
+            document.waitForDone()  # while it renders, Krita ignores undo and redo
             Krita.instance().action(action).trigger()
         else:
             swap.shown = swap.result in present
