@@ -17,6 +17,8 @@ from ..qt import QtCore, QtWidgets
 from . import documents
 from .documents import Documents
 
+LOOK_MS, LOOKS = 40, 12
+
 
 @dataclass
 class Swap:
@@ -36,7 +38,9 @@ class UndoFollower(QtCore.QObject):
         self._documents = open_documents
         self._swaps = {}  # type: dict
         self._views: List[QtWidgets.QListView] = []
-        self._due = False
+        self._looks_left = 0
+        self._timer = QtCore.QTimer(self)
+        self._timer.timeout.connect(self._look)
 
     def watch(self, key: str, swap: Swap) -> None:
         self._attach()
@@ -59,13 +63,14 @@ class UndoFollower(QtCore.QObject):
 
     @QtCore.pyqtSlot()
     def _history_moved(self) -> None:
-        # The history says so several times a step and before it is finished: look once, afterwards.
-        if not self._due:
-            self._due = True
-            QtCore.QTimer.singleShot(0, self._look)
+        # Krita says so before, during and after a step: look until it has certainly settled.
+        self._looks_left = LOOKS
+        self._timer.start(LOOK_MS)
 
     def _look(self) -> None:
-        self._due = False
+        self._looks_left -= 1
+        if self._looks_left <= 0:
+            self._timer.stop()
         for key in list(self._swaps):
             if not self._documents.is_open(key):
                 del self._swaps[key]
