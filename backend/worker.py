@@ -34,6 +34,8 @@ _PROGRESS_SECONDS = 0.05
 _PREVIEW_SHARE = 0.03
 _PREVIEW_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
+# Torch tells of exhausted main memory in a plain RuntimeError with these words.
+_CPU_MEMORY = "can't allocate memory"
 
 
 class Link:
@@ -155,14 +157,15 @@ def do_job(workshop: Workshop, link: Link, job: messages.Harmonize) -> Message:
         return messages.Cancelled(job.job, workshop.best(cancelled, job) if keep else None)
     except HarmonizeError as error:
         return messages.Failed(job.job, error.kind, str(error), traceback.format_exc())
-    except MemoryError:
-        sentence = "The memory did not suffice; close other programs or lower the working resolution."
-        return messages.Failed(job.job, messages.OUT_OF_MEMORY, sentence, traceback.format_exc())
     except InvalidParameter as error:
         return messages.Failed(job.job, messages.INVALID_PARAMETER, str(error), traceback.format_exc())
     except Exception as error:
+        kind = messages.INTERNAL
         sentence = f"Something unexpected happened while painting ({type(error).__name__})."
-        return messages.Failed(job.job, messages.INTERNAL, sentence, traceback.format_exc())
+        if isinstance(error, MemoryError) or _CPU_MEMORY in str(error):
+            kind = messages.OUT_OF_MEMORY
+            sentence = "The memory did not suffice; close other programs or lower the working resolution."
+        return messages.Failed(job.job, kind, sentence, traceback.format_exc())
 
 
 def _as_json(value: Any) -> Any:

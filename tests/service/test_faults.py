@@ -6,7 +6,9 @@ import sys
 import time
 
 import pytest
+import torch
 
+from backend import worker
 from plugin.painterly.protocol import messages
 from plugin.painterly.protocol.messages import Accepted, Failed, Result
 from tests.fakes.backend import DEAF, DIES, EXHAUSTS, HANGS, RAISES, REFUSES, job
@@ -115,6 +117,15 @@ def test_a_shared_file_taken_away_before_the_job_ran(service):
     assert isinstance(client.last_word("first"), Result)
     assert isinstance(client.last_word("robbed"), Failed)
     assert isinstance(client.last_word("next"), Result)
+
+
+def test_torchs_words_for_exhausted_memory_are_understood():
+    class Hungry:
+        def harmonize(self, request, watch):
+            torch.empty(1 << 55)
+
+    failed = worker.do_job(Hungry(), None, job("hungry"))
+    assert failed.kind == messages.OUT_OF_MEMORY, failed.detail
 
 
 def test_what_the_dead_leave_in_the_exchange_goes(service):

@@ -45,7 +45,7 @@ def test_the_service_ends_with_its_parent(tmp_path, how, number):
                 worker = message.device["pid"]
     parent.send_signal(number)
     parent.wait()
-    wait_until(lambda: not alive(pid) and not alive(worker), 5)
+    wait_until(lambda: not alive(pid) and not alive(worker), 20)
     assert not os.path.exists(path)
     assert list((tmp_path / "room").iterdir()) == []
     client.close()
@@ -56,7 +56,7 @@ def test_a_parent_that_is_already_gone(start):
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     service = start(parent_pid=child.pid)
-    assert service.process.wait(5) == 0
+    assert service.process.wait(20) == 0
 
 
 @pytest.mark.parametrize("busy", [False, True])
@@ -68,7 +68,7 @@ def test_a_killed_service_takes_its_worker_along(service, busy):
         client.progress("long")
     service.process.kill()
     service.process.wait()
-    wait_until(lambda: not alive(worker), 5)
+    wait_until(lambda: not alive(worker), 20)
 
 
 def test_a_stale_connection_file_fools_nobody(start, tmp_path):
@@ -114,7 +114,7 @@ def test_shutdown_fails_the_unfinished_jobs_and_ends(service):
     client.shut_down_service()
     for name in ("running", "waiting"):
         assert client.last_word(name).kind == messages.SHUTTING_DOWN
-    assert service.process.wait(5) == 0
+    assert service.process.wait(20) == 0
     with pytest.raises(ConnectionProblem):
         client.wait("more", timeout=5)
 
@@ -128,7 +128,7 @@ def test_idle_services_end_and_busy_ones_do_not(start):
     time.sleep(1.5)  # not acknowledged: the service may not end yet
     assert service.process.poll() is None
     client.acknowledge("long")
-    assert service.process.wait(5) == 0
+    assert service.process.wait(20) == 0
 
 
 def test_only_the_owner_can_read_what_the_service_keeps(service):
@@ -147,6 +147,6 @@ def test_the_service_process_has_no_torch(service):
 def test_interrupt_ends_it_cleanly(service):
     worker = service.worker_pid()
     service.process.send_signal(signal.SIGINT)
-    assert service.process.wait(5) == 0
-    wait_until(lambda: process.started(worker) == "", 5)
+    assert service.process.wait(20) == 0
+    wait_until(lambda: process.started(worker) == "", 20)
     assert not os.path.exists(service.where)
