@@ -15,7 +15,8 @@ from .ops.masks import grow, loose_mask
 # the same grid as the painting's.
 CELL = 16
 SMALLEST_SIDE = 32
-MASK_LEVEL = 1 / 255  # a mask value below this is none
+MASK_LEVEL = 1 / 255
+FAINT = 0.1  # a mask that nowhere exceeds the loose mask's cut leaves nothing to paint
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,8 @@ class Composite:
             raise InvalidInput(
                 f"The painting is {size[1]} x {size[0]} pixels; at least {SMALLEST_SIDE} on each side are needed."
             )
-        covered = self.mask > MASK_LEVEL
-        if not covered.any():
-            raise InvalidInput("The mask is empty; mark the pasted object.")
+        if not (self.mask > FAINT).any():
+            raise InvalidInput("The mask is empty or nearly transparent; mark the pasted object.")
         if (self.mask > 1 - MASK_LEVEL).all():
             raise InvalidInput("The mask covers everything; mark only the pasted object.")
 

@@ -58,8 +58,9 @@ def coarse_to_fine(first_iterations: int, second_iterations: int) -> tuple[Level
 
     Deviation from the paper (one scale, L-BFGS): the bench folder's README has the measured effect.
     """
+    first = Level(0.5, Plan(first_iterations, step=2.0, bands=4))
     coarse = Level(0.5, Plan(2 * second_iterations))
-    return Level(0.5, Plan(first_iterations)), (coarse, Level(1.0, Plan(second_iterations)))
+    return first, (coarse, Level(1.0, Plan(second_iterations)))
 
 
 def published(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:

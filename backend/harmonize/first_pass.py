@@ -14,7 +14,7 @@ from .composite import Scene
 from .networks import Network
 from .ops.content import content_gradient
 from .ops.gram import gram, gram_gradient
-from .ops.masks import down_the_network
+from .ops.masks import asked, down_the_network
 from .ops.matching import nearest_neighbours
 from .ops.taps import tap
 from .ops.variation import total_variation_gradient
@@ -25,8 +25,6 @@ CONTENT_LAYER = "relu4_1"
 CONTENT_WEIGHT = 5.0
 STYLE_WEIGHT = 100.0
 VARIATION_WEIGHT = 1e-3
-# Positions whose mask has faded below this are not matched: they have next to no weight in a Gram matrix.
-MATCHED_ABOVE = 0.05
 
 
 def first_pass(
@@ -44,7 +42,7 @@ def first_pass(
     for layer in STYLE_LAYERS:
         positions[layer] = (masks[layer].flatten() > 0).nonzero()[:, 0]
         weight = masks[layer].flatten()[positions[layer]]
-        where = masks[layer][0] > MATCHED_ABOVE
+        where = asked(masks[layer])
         field = nearest_neighbours(features[layer][0], source[layer][0], where)
         matched = source[layer][0][:, field[0][where], field[1][where]]
         target = gram(matched, masks[layer][0][where])

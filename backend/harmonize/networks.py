@@ -8,8 +8,11 @@ activations on the same synthetic picture, which makes the weights independent o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import pickle
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.models import VGG16_Weights, VGG19_Weights
+from torchvision.models import VGG16_Weights, VGG19_Weights, WeightsEnum
 
 from .errors import WeightsUnavailable
 
@@ -158,15 +161,24 @@ def load(name: str) -> Network:
     if name == "packaged":
         return Network(name, _packaged_weights(packaged_path()), "BGR")
     torchvision_weights, convs, std = _TORCHVISION[name]
-    try:
-        state = torchvision_weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsUnavailable(
-            f"The weights of {name} could not be loaded ({str(error).splitlines()[0]}); connect to the internet "
-            f"once, or put the file into {torch.hub.get_dir()}/checkpoints, or choose the packaged network."
-        ) from error
-    return Network(name, _sequential_weights(name, state, convs), "RGB", std)
+    return Network(name, _sequential_weights(name, _state(name, torchvision_weights), convs), "RGB", std)
 
+
+def _state(name: str, weights: WeightsEnum) -> Mapping[str, Tensor]:
+    """torchvision's state dict, from its cache or downloaded into it."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except _UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsUnavailable(
+            f"The weights of {name} could not be loaded ({reason}); connect to the internet once, or put a good "
+            f"file into {torch.hub.get_dir()}/checkpoints, or choose the packaged network."
+        ) from error
+
+
+# What no connection, no room and files that are no weights raise.
+_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, pickle.UnpicklingError)
 
 # torchvision's IMAGENET1K_V1 nets take RGB 0..1 normalized by this standard deviation; its
 # IMAGENET1K_FEATURES weights are the Caffe ones in RGB order, whose scale is 1/255 alone.
@@ -221,13 +233,8 @@ def _sequential_weights(name: str, state: Mapping[str, Tensor], convs: Sequence[
     index, channels = 0, 3
     for block, (count, out) in enumerate(zip(convs, _CHANNELS), start=1):
         for i in range(count):
-            weight, bias = (state.get(f"features.{index}.{part}") for part in ("weight", "bias"))
-            if (
-                weight is None
-                or bias is None
-                or weight.shape != (out, channels, 3, 3)
-                or bias.shape != (out,)
-            ):
+            weight, bias = (_entry(state, f"features.{index}.{part}") for part in ("weight", "bias"))
+            if not (_is(weight, (out, channels, 3, 3)) and _is(bias, (out,))):
                 raise WeightsUnavailable(
                     f"The weight file found for {name} does not hold that network; delete it from "
                     f"{torch.hub.get_dir()}/checkpoints and try again."
@@ -236,3 +243,12 @@ def _sequential_weights(name: str, state: Mapping[str, Tensor], convs: Sequence[
             index, channels = index + 2, out
         index += 1
     return weights
+
+
+def _entry(state: object, key: str) -> object:
+    return state.get(key) if isinstance(state, Mapping) else None
+
+
+def _is(value: object, shape: tuple[int, ...]) -> bool:
+    """Whether this is a tensor of that shape with finite values."""
+    return isinstance(value, Tensor) and tuple(value.shape) == shape and bool(torch.isfinite(value).all())

@@ -1,8 +1,8 @@
 """The one optimization loop: from a start picture along a given descent direction, guarded.
 
 The direction of pass 2 is no sum's gradient (see ops/taps.py), so no line search applies. What keeps
-it from running away: pixels stay in 0..255, a step is bounded, and a step that is not finite is undone,
-the optimizer's memory cleared and its step halved.
+it from running away: pixels stay in 0..255, a step is bounded, and a step that is not finite, or whose
+direction is far larger than those before, is undone and the optimizer's memory cleared.
 """
 
 from __future__ import annotations
@@ -24,19 +24,22 @@ class Plan:
     """How one level is optimized: `method` "adam" or "lbfgs", `step` in 0..255 units for adam.
 
     `bands` is the number of octaves of the picture that move on their own under adam: 1 is plain
-    pixels; with more, large areas change colour as fast as single pixels do.
+    pixels; with more, large areas change colour as fast as single pixels do. `chroma` is how far
+    chroma follows luminance at each octave from the finest on (the last value serves the rest).
     """
 
     iterations: int
     method: str = "adam"
-    step: float = 2.0
-    bands: int = 4
+    step: float = 1.5
+    bands: int = 2
+    chroma: tuple[float, ...] = (0.25, 0.5, 1.0)
 
 
 # L-BFGS as in the authors' implementation of pass 2; a step never moves a pixel further than this.
 LBFGS_STEP = 0.1
 LBFGS_HISTORY = 20
 LARGEST_STEP = 16.0
+RUNAWAY = 100.0  # a direction this many times its running size is no direction
 
 
 def optimize(
@@ -47,59 +50,121 @@ def optimize(
     Pixels change in proportion to `mask` (1, h, w); where it is 0 they equal `start` exactly.
     `on_iteration(number, picture, losses)` is called after each and may raise to stop.
     """
-    bands = _Bands(start, mask, plan.bands if plan.method == "adam" else 1)
-    optimizer = _optimizer(bands.deltas, plan)
-    image = bands.picture()
+    bands = _Bands(start, mask, plan) if plan.method == "adam" else _Pixels(start, mask)
+    optimizer = _optimizer(bands.deltas, mask, plan)
+    image, usual = bands.picture(), None
     for iteration in range(1, plan.iterations + 1):
         _set_rate(optimizer, plan, iteration)
         before = [delta.detach().clone() for delta in bands.deltas]
         found: dict[str, Tensor] = {}
+        size = torch.zeros(())
 
         def closure() -> Tensor:
+            nonlocal size
             picture = bands.picture()
             ascent, losses = direction(picture.detach())
             optimizer.zero_grad()
             picture.backward(ascent)
             found.update(losses)
+            size = ascent.abs().amax()
             return ascent.abs().sum()
 
         optimizer.step(closure)
-        if not bands.bound(before):
-            optimizer = _optimizer(bands.deltas, plan)
+        sound = torch.isfinite(size) & (usual is None or size < RUNAWAY * usual)
+        if bands.bound(before, sound):
+            usual = size if usual is None else torch.lerp(usual, size, 0.1)
+        else:
+            optimizer = _optimizer(bands.deltas, mask, plan)
         image = bands.picture().detach()
         on_iteration(iteration, image, found)
     return image.detach()
 
 
-class _Bands:
-    """start + mask * (sum of upsampled deltas), kept in 0..255; the deltas are what is optimized."""
+class _Pixels:
+    """start + mask * delta, kept in 0..255; the deltas are what is optimized."""
 
-    def __init__(self, start: Tensor, mask: Tensor, count: int):
+    def __init__(self, start: Tensor, mask: Tensor):
         self._start, self._mask = start, mask
-        height, width = start.shape[1:]
-        count = max(1, min(count, int(min(height, width)).bit_length() - 3))
-        self.deltas = [
-            torch.zeros(1, 3, -(-height // 2**k), -(-width // 2**k), device=start.device, requires_grad=True)
-            for k in range(count)
-        ]
+        self.deltas = [torch.zeros_like(start[None], requires_grad=True)]
 
     def picture(self) -> Tensor:
-        size = self._start.shape[1:]
-        total = self.deltas[0][0]
-        for delta in self.deltas[1:]:
-            total = total + F.interpolate(delta, size=size, mode="bilinear", align_corners=False)[0]
-        return _Clamp.apply(self._start + self._mask * total)
+        return _Clamp.apply(self._start + self._mask * self._change())
+
+    def _change(self) -> Tensor:
+        return self.deltas[0][0]
 
     @torch.no_grad()
-    def bound(self, before: Sequence[Tensor]) -> bool:
-        """Cut each delta's step to LARGEST_STEP; undo all steps and say False if any is not finite."""
+    def bound(self, before: Sequence[Tensor], sound: Tensor) -> bool:
+        """Cut the step so that no pixel moves further than LARGEST_STEP; undo it and say False if it is
+        not finite or its direction was not `sound`."""
         steps = [delta - old for delta, old in zip(self.deltas, before)]
-        largest = torch.stack([step.abs().amax() for step in steps]).amax()
-        finite = bool(torch.isfinite(largest))
+        largest = torch.stack([step.abs().amax() for step in steps]).sum()
+        finite = bool(torch.isfinite(largest) & sound)
         factor = (LARGEST_STEP / largest.clamp_min(LARGEST_STEP)) if finite else 0.0
         for delta, old, step in zip(self.deltas, before, steps):
             delta.copy_(old + step * factor if finite else old)
         return finite
+
+
+class _Bands(_Pixels):
+    """A delta for each octave of the picture, in opponent colours, so that each moves at its own pace."""
+
+    def __init__(self, start: Tensor, mask: Tensor, plan: Plan):
+        super().__init__(start, mask)
+        height, width = start.shape[1:]
+        count = max(1, min(plan.bands, int(min(height, width)).bit_length() - 3))
+        self.deltas = [
+            torch.zeros(1, 3, -(-height // 2**k), -(-width // 2**k), device=start.device, requires_grad=True)
+            for k in range(count)
+        ]
+        # High-frequency distortion sits in chroma (paper, section 3.4): there it is held back.
+        paces = [plan.chroma[min(k, len(plan.chroma) - 1)] for k in range(count)]
+        self._to_rgb = [start.new_tensor(OPPONENT).T * start.new_tensor((1, pace, pace)) for pace in paces]
+
+    def _change(self) -> Tensor:
+        size = self._start.shape[1:]
+        total = 0
+        for delta, to_rgb in zip(self.deltas, self._to_rgb):
+            rgb = torch.einsum("ij,jhw->ihw", to_rgb, delta[0])
+            total = total + F.interpolate(rgb[None], size=size, mode="bilinear", align_corners=False)[0]
+        return total
+
+
+# Rows: luminance, green-red, blue-yellow; orthonormal.
+OPPONENT = (
+    (3**-0.5, 3**-0.5, 3**-0.5),
+    (2**-0.5, -(2**-0.5), 0.0),
+    (6**-0.5, 6**-0.5, -2 * 6**-0.5),
+)
+
+
+class _OctaveAdam(torch.optim.Optimizer):
+    """Adam (Kingma and Ba 2015) whose second moment is one number for each octave, not one for each pixel.
+
+    Adam's own moves every pixel by the same amount however weak its gradient, which turns rounding and
+    indifference into colour noise. `step` is the root mean square of a step over the moving pixels.
+    """
+
+    def __init__(self, deltas: Sequence[Tensor], step: float, share: float):
+        super().__init__(deltas, {"lr": step, "betas": (0.9, 0.99), "share": share})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:
+        with torch.enable_grad():
+            loss = closure()
+        for group in self.param_groups:
+            first, second = group["betas"]
+            for delta in group["params"]:
+                state = self.state[delta]
+                if not state:
+                    state.update(n=0, mean=torch.zeros_like(delta), power=delta.new_zeros(()))
+                state["n"] += 1
+                state["mean"].lerp_(delta.grad, 1 - first)
+                power = (delta.grad**2).mean() / group["share"]
+                state["power"].lerp_(power, 1 - second)
+                root = (state["power"] / (1 - second ** state["n"])).sqrt().clamp_min(1e-20)
+                delta.sub_(state["mean"] / root * (group["lr"] / (1 - first ** state["n"])))
+        return loss
 
 
 class _Clamp(torch.autograd.Function):
@@ -114,10 +179,10 @@ class _Clamp(torch.autograd.Function):
         return gradient
 
 
-def _optimizer(deltas: Sequence[Tensor], plan: Plan) -> torch.optim.Optimizer:
+def _optimizer(deltas: Sequence[Tensor], mask: Tensor, plan: Plan) -> torch.optim.Optimizer:
     if plan.method == "lbfgs":
         return torch.optim.LBFGS(deltas, lr=LBFGS_STEP, max_iter=1, history_size=LBFGS_HISTORY)
-    return torch.optim.Adam(deltas, lr=plan.step, betas=(0.9, 0.99))
+    return _OctaveAdam(deltas, plan.step, max((mask > 0).float().mean().item(), 1e-6))
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, iteration: int) -> None:

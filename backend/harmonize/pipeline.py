@@ -21,7 +21,7 @@ from .ops.masks import gaussian_blur, loose_mask
 from .optimize import OnIteration
 from .progress import Progress, Stage
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
-from .second_pass import match, second_pass
+from .second_pass import match, recolored, second_pass
 from .step import OnStep, ignore
 from .style_level import estimate, weights
 
@@ -119,6 +119,8 @@ class _Run:
     def _second(self, index: int, scene: Scene, start: Tensor, guide: Tensor) -> Tensor:
         source = self._source(scene, SECOND_LAYERS)
         mapping = match(guide, scene, self._network, source)
+        if index == 0 and not self._config.full_frame:
+            start = recolored(mapping, scene)
         settings = self._config
         picture = second_pass(
             start,
@@ -191,7 +193,13 @@ class _Run:
 
     def _key(self, scene: Scene) -> tuple:
         network = self._network
-        return (network.name, str(network.dtype), self._painting_key, tuple(scene.painting.shape))
+        return (
+            network.name,
+            str(network.device),
+            str(network.dtype),
+            self._painting_key,
+            tuple(scene.painting.shape),
+        )
 
     def _on(self, stage: int, scene: Scene) -> OnIteration:
         def on_iteration(iteration: int, image: Tensor, losses: dict[str, Tensor]) -> None:

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from .composite import Scene, resize
 from .networks import Network
+from .ops.color import lab_to_rgb, rgb_to_lab
+from .ops.color_transfer import color_transfer
 from .ops.content import content_gradient
 from .ops.field import matched_set, spatially_consistent, upsampled
 from .ops.gram import gram, gram_gradient
 from .ops.histogram import histogram_gradient, quantiles
-from .ops.masks import down_the_network
+from .ops.masks import asked, down_the_network
 from .ops.matching import nearest_neighbours
 from .ops.taps import Term, tap, unit
 from .ops.variation import total_variation_gradient
@@ -31,19 +33,37 @@ FACTOR = {
     "relu3_1": 2,
     "relu4_1": 1,
 }  # cells of each layer in one of the reference
-MATCHED_ABOVE = 0.05
 
 
 def match(guide: Tensor, scene: Scene, network: Network, source: dict[str, Tensor]) -> Tensor:
     """The consistent field at the reference layer from `guide` (the region, (3, h, w) 0..255, pass 1's
     result) to the scene's painting: (2, h/8, w/8)."""
     masks = down_the_network(scene.region.of(scene.loose), network.structure, (REFERENCE,))
-    where = masks[REFERENCE][0] > MATCHED_ABOVE
+    where = asked(masks[REFERENCE])
     with torch.no_grad():
         query = network.features(guide[None], (REFERENCE,))[REFERENCE][0]
     reference = source[REFERENCE][0]
     field = nearest_neighbours(_normalized(query), _normalized(reference), where)
     return spatially_consistent(field, resize(scene.painting, reference.shape[1:]))
+
+
+def recolored(field: Tensor, scene: Scene) -> Tensor:
+    """The scene's region, (3, h, w) 0..255, with the object in its matches' colours.
+
+    Colour statistics can be matched in closed form; what is left to the descent is brushwork. The
+    object's pixels get the mean and covariance, in CIELAB, of the painting where it was matched.
+    """
+    naive, weight = scene.region.of(scene.naive), scene.region.of(scene.tight)
+    factor = FACTOR["relu1_1"]
+    size, limits = tuple(naive.shape[1:]), tuple(scene.painting.shape[1:])
+    chosen = matched_set(upsampled(field, size, limits, factor), limits)
+    object_lab = rgb_to_lab(naive / 255)
+    matrix, offset = color_transfer(
+        object_lab.flatten(1), rgb_to_lab(scene.painting / 255)[:, chosen], weight.flatten()
+    )
+    moved = (matrix @ object_lab.flatten(1) + offset).view_as(naive)
+    moved = lab_to_rgb(moved).clamp(0, 1) * 255
+    return torch.lerp(naive, moved, scene.region.of(scene.loose))
 
 
 def second_pass(

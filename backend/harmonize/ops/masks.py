@@ -10,6 +10,7 @@ from torch import Tensor
 
 LOOSE_TAPS = 35  # authors' implementation, at 700 px
 LOOSE_CUT = 0.1
+MATCHED_ABOVE = 0.05
 
 
 def gaussian_blur(image: Tensor, sigma: float, radius: int | None = None) -> Tensor:
@@ -51,6 +52,15 @@ def grow(mask: Tensor, by: int) -> Tensor:
             columns = F.max_pool2d(mask[None], (1, 3), stride=1, padding=(0, 1))[0]
             mask = torch.maximum(rows, columns)
     return mask
+
+
+def asked(mask: Tensor) -> Tensor:
+    """Where a layer's mask (1, h, w) asks for a match: bool (h, w).
+
+    Positions where it has faded have next to no weight in a Gram matrix; of an object smaller than a
+    cell, all that is left of it counts.
+    """
+    return mask[0] > min(MATCHED_ABOVE, mask.max().item() / 2)
 
 
 def down_the_network(

@@ -180,7 +180,7 @@ _BALANCED = {
     "smoothness": 1.0,
     "resolution": 700,
     "grow": 0,
-    "feather": 2.0,
+    "feather": 4.0,
     "chroma_denoise": True,
     "patch_synthesis": True,
     "first_iterations": 60,
