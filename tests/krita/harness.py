@@ -248,4 +248,4 @@ class KritaProgram:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             return
-        self.process.wait(10)
+        self.process.wait(60)

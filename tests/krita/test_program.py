@@ -177,7 +177,7 @@ def test_replacing_is_undone_and_redone_in_one_step(start):
 
 def test_what_is_shown_follows_without_a_refresh(start):
     krita = start()
-    krita.run("behave()\nimport hashlib")
+    krita.run("behave()\nimport hashlib\ndoc.refreshProjection()")
     shown = "(doc.waitForDone(), hashlib.sha1(doc.projection(0, 0, 400, 300).bits().asstring(480000)).hexdigest())[1]"
     before = krita.value(shown)
     # The fake backend gives the layer back as it came, so shrink it: what it uncovers must change.
@@ -222,7 +222,7 @@ def test_docker_button_harmonizes_three_layers_bottom_to_top(start):
     for remaining in (2, 1, 0):
         krita.run("doc.waitForDone(); K.action('edit_undo').trigger()")
         krita.wait_for("sum('harmonized' in name for name, _ in layers()) == {}".format(remaining), 5)
-    assert all(visible for _, visible in layers(krita))
+    krita.wait_for("all(visible for _, visible in layers())", 5)
 
 
 def test_variants_are_one_undo_step(start):

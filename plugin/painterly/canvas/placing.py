@@ -70,7 +70,7 @@ class Placer:
         hides = spot.above is not None and not origin.keep_source
         active = self._document.activeNode()
         was_active = hides and active is not None and active.uniqueId() == spot.above.uniqueId()
-        if hides:
+        if hides and mode != REPLACE:
             spot.above.setVisible(False)
         spot.parent.addChildNode(layer, spot.above)  # renders all that lies under the result
         yield
