@@ -120,12 +120,12 @@ def test_shutdown_fails_the_unfinished_jobs_and_ends(service):
 
 
 def test_idle_services_end_and_busy_ones_do_not(start):
-    service = start(idle_seconds=1.0)
+    service = start(idle_seconds=4.0)
     client = service.client()
     client.ready()
     client.submit(job("long", steps=40, milliseconds=50))
     client.wait("long")
-    time.sleep(1.5)  # not acknowledged: the service may not end yet
+    time.sleep(5)  # not acknowledged: the service may not end yet
     assert service.process.poll() is None
     client.acknowledge("long")
     assert service.process.wait(20) == 0
