@@ -18,8 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from installer.commands import Failure, clean_environment, explain_os_error, say
-from installer.environment import set_up
+from backend.installer.commands import Failure, clean_environment, explain_os_error, say
+from backend.installer.environment import set_up
 from plugin.painterly.protocol.places import Places, places
 
 CHECKOUT = Path(__file__).resolve().parent

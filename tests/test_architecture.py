@@ -9,7 +9,7 @@ import pytest
 from plugin.painterly.protocol.parameters import BY_NAME
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = ("backend", "plugin", "installer")
+SHIPPED = ("backend", "plugin")
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
 
@@ -19,7 +19,7 @@ LATE_IMPORTS = {
     "backend/cli/runner.py": "either the engine or the service's client is needed, never both",
     "backend/cli/job.py": "torch takes seconds: bad input is told before",
     "backend/cli/serve.py": "the service's modules are only for this one command",
-    "installer/environment.py": "msvcrt and fcntl each exist on one kind of system only",
+    "backend/installer/environment.py": "msvcrt and fcntl each exist on one kind of system only",
 }
 
 
@@ -81,7 +81,7 @@ def test_there_is_something_to_hold_rules_over():
 def test_the_numerics_know_nothing_of_who_asked(path):
     for name in imports(path):
         top = name.split(".")[0]
-        assert top not in ("zmq", "plugin", "installer", "krita", "PIL", "pyvips"), name
+        assert top not in ("zmq", "plugin", "krita", "PIL", "pyvips"), name
         assert top != "backend" or name.startswith("backend.harmonize"), name
 
 

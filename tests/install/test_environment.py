@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from installer import environment
-from installer.commands import Failure
-from installer.environment import Setup, check_python, only_one
-from installer.wanted import BUILD_TOOL, WEIGHTS, Wanted
+from backend.installer import environment
+from backend.installer.commands import Failure
+from backend.installer.environment import Setup, check_python, only_one
+from backend.installer.wanted import BUILD_TOOL, WEIGHTS, Wanted
 
 from .conftest import add_package
 
@@ -200,7 +200,7 @@ def test_this_python_will_do(at):
 
 HOLD = """
 import sys
-from installer.environment import only_one
+from backend.installer.environment import only_one
 from plugin.painterly.protocol.places import places
 with only_one(places()):
     print("held", flush=True)

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import install
-from installer.commands import Failure
+from backend.installer.commands import Failure
 from plugin.painterly.protocol.places import places
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from installer.commands import NEWEST, OLDEST
+from backend.installer.commands import NEWEST, OLDEST
 
 ROOT = Path(__file__).parents[2]
 PLACES = ROOT / "plugin" / "painterly" / "protocol" / "places.py"
-FILES = [ROOT / "install.py", PLACES, *sorted((ROOT / "installer").glob("*.py"))]
+FILES = [ROOT / "install.py", PLACES, *sorted((ROOT / "backend" / "installer").glob("*.py"))]
 
 
 def imported(tree: ast.AST) -> set:
@@ -33,7 +33,7 @@ def test_python_3_9_syntax_and_standard_library_alone(path):
     standard = getattr(sys, "stdlib_module_names", None)
     if standard is None:  # before Python 3.10
         pytest.fail("Run the tests with Python 3.10 or newer: this one cannot list its standard library.")
-    assert imported(tree) - {"installer", "plugin"} <= set(standard)
+    assert imported(tree) - {"backend", "plugin"} <= set(standard)
 
 
 def test_it_starts_on_a_bare_python(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from installer.wanted import Wanted, damaged_packages, digest_of, site_packages, source_files
+from backend.installer.wanted import Wanted, damaged_packages, digest_of, site_packages, source_files
 
 from .conftest import add_package
 
