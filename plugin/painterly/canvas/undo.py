@@ -76,7 +76,7 @@ class UndoFollower(QtCore.QObject):
                 del self._swaps[key]
                 continue
             document = self._documents.find(key)
-            present = {documents.node_id(node) for node in documents.walk(document.rootNode())}
+            present = _present(document)
             for swap in self._swaps[key]:
                 if swap.removed:
                     self._follow_removed(document, swap, present)
@@ -91,17 +91,23 @@ class UndoFollower(QtCore.QObject):
         original = documents.find_node(document, swap.original)
         # Deleted or merged by hand is a step forward, not back: then the original stays as it is.
         if original is not None and (shown or self._can_redo()):
+            document.waitForDone()  # what the step itself made Krita render would come too late
             original.setVisible(not shown)
             document.refreshProjection()
 
     def _follow_removed(self, document: Document, swap: Swap, present: set) -> None:
-        both = swap.original in present and swap.result in present
-        if both:
+        if swap.original in present and swap.result in present:
             action = "edit_undo" if swap.shown else "edit_redo"
             document.waitForDone()  # while it renders, Krita ignores undo and redo
             Krita.instance().action(action).trigger()
-        else:
+            present = _present(document)
+        if not (swap.original in present and swap.result in present):
             swap.shown = swap.result in present
 
     def _can_redo(self) -> bool:
         return any(view.currentIndex().row() < view.model().rowCount() - 1 for view in self._views)
+
+
+def _present(document: Document) -> set:
+    """The unique ids of all nodes in the document."""
+    return {documents.node_id(node) for node in documents.walk(document.rootNode())}
