@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import InvalidInput
+from .ops.color import rgb_to_lab
 from .ops.masks import grow, loose_mask
 
 # Regions start and end on whole cells of relu5_1, the coarsest layer, so that a crop's features lie on
@@ -106,6 +107,12 @@ class Scene:
             loose=loose,
             region=_whole(size) if full_frame else _around(loose, margin),
         )
+
+    def colours(self, query: tuple[int, int], source: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """CIELAB of the naive region and of the painting at the sizes (h, w) of their feature maps."""
+        naive = resize(self.region.of(self.naive), query).clamp(0, 255)
+        painting = resize(self.painting, source).clamp(0, 255)
+        return rgb_to_lab(naive / 255), rgb_to_lab(painting / 255)
 
     def to(self, device: torch.device) -> Scene:
         """The same scene with its tensors on `device`."""

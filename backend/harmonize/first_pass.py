@@ -43,7 +43,9 @@ def first_pass(
         positions[layer] = (masks[layer].flatten() > 0).nonzero()[:, 0]
         weight = masks[layer].flatten()[positions[layer]]
         where = asked(masks[layer])
-        field = nearest_neighbours(features[layer][0], source[layer][0], where)
+        own, other = features[layer][0], source[layer][0]
+        colours = scene.colours(tuple(own.shape[1:]), tuple(other.shape[1:]))
+        field = nearest_neighbours(own, other, where, colours=colours)
         matched = source[layer][0][:, field[0][where], field[1][where]]
         target = gram(matched, masks[layer][0][where])
         terms[layer] = [(STYLE_WEIGHT, partial(gram_gradient, weight=weight, target=target))]

@@ -15,7 +15,7 @@ CHROMA_RADIUS, CHROMA_EPS = 2, 0.1**2  # paper, section 3.4
 PATCH = 7
 # Base and detail: brush texture of up to this contrast stays in the detail layer. At 0.1 the averaged
 # patches blurred it away (style 1.36, texture 12.2 against 1.24, 14.6 on the same four examples).
-BASE_RADIUS, BASE_EPS = 4, 0.3**2
+BASE_RADIUS, BASE_EPS = 4, 0.2**2
 # Every second position in both directions is matched: a pixel is still covered by 9 to 16 patches.
 STRIDE = 2
 

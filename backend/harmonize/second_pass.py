@@ -43,7 +43,8 @@ def match(guide: Tensor, scene: Scene, network: Network, source: dict[str, Tenso
     with torch.no_grad():
         query = network.features(guide[None], (REFERENCE,))[REFERENCE][0]
     reference = source[REFERENCE][0]
-    field = nearest_neighbours(_normalized(query), _normalized(reference), where)
+    colours = scene.colours(tuple(query.shape[1:]), tuple(reference.shape[1:]))
+    field = nearest_neighbours(_normalized(query), _normalized(reference), where, colours=colours)
     return spatially_consistent(field, resize(scene.painting, reference.shape[1:]))
 
 
@@ -51,15 +52,17 @@ def recolored(field: Tensor, scene: Scene) -> Tensor:
     """The scene's region, (3, h, w) 0..255, with the object in its matches' colours.
 
     Colour statistics can be matched in closed form; what is left to the descent is brushwork. The
-    object's pixels get the mean and covariance, in CIELAB, of the painting where it was matched.
+    object's pixels get the mean and covariance, in CIELAB, of the painting where each was matched, as
+    often as it was (unlike the Gram targets: a black object matched to few dark places stays dark).
     """
     naive, weight = scene.region.of(scene.naive), scene.region.of(scene.tight)
     factor = FACTOR["relu1_1"]
-    size, limits = tuple(naive.shape[1:]), tuple(scene.painting.shape[1:])
-    chosen = matched_set(upsampled(field, size, limits, factor), limits)
+    fine = upsampled(field, tuple(naive.shape[1:]), tuple(scene.painting.shape[1:]), factor)
+    paired = (fine[0] >= 0) & (weight[0] > 0)
+    matches = (scene.painting / 255)[:, fine[0][paired], fine[1][paired]]
     object_lab = rgb_to_lab(naive / 255)
     matrix, offset = color_transfer(
-        object_lab.flatten(1), rgb_to_lab(scene.painting / 255)[:, chosen], weight.flatten()
+        object_lab[:, paired], rgb_to_lab(matches[:, :, None])[:, :, 0], weight[0][paired]
     )
     moved = (matrix @ object_lab.flatten(1) + offset).view_as(naive)
     moved = lab_to_rgb(moved).clamp(0, 1) * 255

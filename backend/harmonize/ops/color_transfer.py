@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 # CIELAB units squared, added to both variances: a colour direction that hardly varies is not stretched.
-FLOOR = 9.0
+FLOOR = 25.0
 
 
 def color_transfer(source: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
