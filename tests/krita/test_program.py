@@ -198,10 +198,10 @@ def test_what_is_shown_follows_without_a_refresh(start):
     after = krita.value(shown)
     krita.run("doc.refreshProjection()")
     assert after != before
-    assert krita.value(shown) == after
+    krita.wait_for("{} == {!r}".format(shown, after), 10)
     step(krita, "edit_undo")
     krita.wait_for("layers() == {!r}".format(BEFORE), 5)
-    assert krita.value(shown) == before
+    krita.wait_for("{} == {!r}".format(shown, before), 10)
 
 
 def test_merging_the_result_does_not_bring_the_original_back(start):

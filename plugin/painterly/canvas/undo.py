@@ -18,6 +18,8 @@ from . import documents
 from .documents import Documents
 
 LOOK_MS, LOOKS = 40, 12
+# Further looks while a step is half done: Krita ignores undo and redo while it renders.
+PATIENCE = 250
 
 
 @dataclass
@@ -39,6 +41,7 @@ class UndoFollower(QtCore.QObject):
         self._swaps = {}  # type: dict
         self._views: List[QtWidgets.QListView] = []
         self._looks_left = 0
+        self._in_the_middle = False
         self._timer = QtCore.QTimer(self)
         self._timer.timeout.connect(self._look)
 
@@ -64,13 +67,14 @@ class UndoFollower(QtCore.QObject):
     @QtCore.pyqtSlot()
     def _history_moved(self) -> None:
         # Krita says so before, during and after a step: look until it has certainly settled.
-        self._looks_left = LOOKS
+        self._looks_left = LOOKS + PATIENCE
         self._timer.start(LOOK_MS)
 
     def _look(self) -> None:
         self._looks_left -= 1
-        if self._looks_left <= 0:
+        if self._looks_left <= 0 or (self._looks_left < PATIENCE and not self._in_the_middle):
             self._timer.stop()
+        self._in_the_middle = False
         for key in list(self._swaps):
             if not self._documents.is_open(key):
                 del self._swaps[key]
@@ -101,7 +105,9 @@ class UndoFollower(QtCore.QObject):
             document.waitForDone()  # while it renders, Krita ignores undo and redo
             Krita.instance().action(action).trigger()
             present = _present(document)
-        if not (swap.original in present and swap.result in present):
+        if swap.original in present and swap.result in present:
+            self._in_the_middle = True
+        else:
             swap.shown = swap.result in present
 
     def _can_redo(self) -> bool:
