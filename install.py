@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 """Sets Painterly up in a private environment in the user's data folder, and mends it when run again.
 
-    python3 install.py            set up or repair
+    python3 install.py            set up or repair, and put the plugin into this user's Krita
     python3 install.py --demo     ... and harmonize the demo picture
     python3 install.py --test     ... with the test tools, and run all tests
     python3 install.py --where    print where everything is, as JSON
+    python3 install.py --uninstall  take the plugin and the environment away again
 
-Standard library only, Python 3.9 or newer, no root. Nothing outside the data folder is changed;
-PAINTERLY_HOME names another folder.
+Standard library only, Python 3.9 or newer, no root. Nothing is changed outside the data folder
+(PAINTERLY_HOME names another one) and, without a flag, Krita's own folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from pathlib import Path
 
 from backend.installer.commands import Failure, clean_environment, explain_os_error, say
 from backend.installer.environment import set_up
+from backend.krita_setup import KritaSetupError, install, krita_users, uninstall
 from plugin.painterly.protocol.places import Places, places
 
 CHECKOUT = Path(__file__).resolve().parent
@@ -37,11 +40,39 @@ def run_tests(at: Places, arguments: list[str]) -> int:
     return subprocess.run(command, check=False, cwd=CHECKOUT, env=clean_environment()).returncode
 
 
+def put_into_krita(at: Places) -> None:
+    """Installs the plugin for every Krita of this user; says so if there is none."""
+    users = [user for user in krita_users() if user.resources.is_dir() or shutil.which("krita")]
+    for user in users:
+        install(CHECKOUT / "plugin", user, at.python)
+        say(
+            f"The plugin is in {user.resources}: start Krita anew, then Tools > Scripts > Harmonize pasted layer."
+        )
+    if not users:
+        say("Krita was not found: run install.py again once you have it, to put the plugin into it.")
+
+
+def take_away(at: Places) -> None:
+    """Removes the plugin from Krita, the environment, caches and logs; what was painted stays in the data folder."""
+    for user in krita_users():
+        if uninstall(user):
+            say(f"The plugin is gone from {user.resources}.")
+    at.stamp.unlink(missing_ok=True)
+    for folder in (at.env, at.cache, at.log):
+        shutil.rmtree(folder, ignore_errors=True)
+    say(
+        f"Painterly is gone; {at.data} is yours to keep or delete."
+        if at.data.exists()
+        else "Painterly is gone."
+    )
+
+
 def read_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="install.py", description=(__doc__ or "").splitlines()[0])
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--demo", action="store_true", help="set up, and harmonize the demo picture")
     what.add_argument("--where", action="store_true", help="print the places as JSON and do nothing")
+    what.add_argument("--uninstall", action="store_true", help="take the plugin and the environment away")
     what.add_argument("--test", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT",
                       help="set up with the test tools, and run the tests")  # fmt: skip
     return parser.parse_args(arguments)
@@ -55,14 +86,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if asked.uninstall:
+            take_away(at)
+            return 0
         set_up(at, CHECKOUT, ("test",) if asked.test is not None else ())
         if asked.test is not None:
             return run_tests(at, asked.test)
         if asked.demo:
             return run_demo(at)
+        put_into_krita(at)
         say(f"Painterly is ready: {at.python.with_name('painterly')}")
         return 0
-    except Failure as failure:
+    except (Failure, KritaSetupError) as failure:
         print(failure, file=sys.stderr)
     except OSError as error:
         print(explain_os_error(error, at), file=sys.stderr)

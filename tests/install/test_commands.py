@@ -8,7 +8,14 @@ from types import SimpleNamespace
 import pytest
 
 from backend.installer import commands
-from backend.installer.commands import Failure, explain, explain_os_error, pip_environment, run_logged, tell_download
+from backend.installer.commands import (
+    Failure,
+    explain,
+    explain_os_error,
+    pip_environment,
+    run_logged,
+    tell_download,
+)
 
 SAID = {
     "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device": "The disk is full",

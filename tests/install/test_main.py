@@ -8,7 +8,9 @@ import subprocess
 import pytest
 
 import install
+from backend import krita_setup
 from backend.installer.commands import Failure
+from backend.krita_setup import KritaUser
 from plugin.painterly.protocol.places import places
 
 
@@ -24,6 +26,7 @@ def calls(monkeypatch, tmp_path):
     monkeypatch.setenv("PAINTERLY_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(install, "set_up", lambda at, checkout, extras: made.append(("set up", extras)))
     monkeypatch.setattr(install.subprocess, "run", run)
+    monkeypatch.setattr(install, "krita_users", lambda: [])
     before = signal.getsignal(signal.SIGTERM)
     yield made
     signal.signal(signal.SIGTERM, before)
@@ -76,3 +79,34 @@ def test_flags_that_exclude_each_other_are_refused(calls, capsys):
     with pytest.raises(SystemExit, match="2"):
         install.main(["--demo", "--where"])
     assert calls == []
+
+
+@pytest.fixture
+def krita(monkeypatch, tmp_path):
+    """A user who has started Krita once."""
+    user = KritaUser(tmp_path / "krita", tmp_path / "kritarc")
+    user.resources.mkdir()
+    user.kritarc.write_text("[theme]\nTheme=dark\n")
+    monkeypatch.setattr(install, "krita_users", lambda: [user])
+    monkeypatch.setattr(krita_setup, "add_pyzmq", lambda folder, python, pythons: folder.mkdir())
+    return user
+
+
+def test_no_flag_puts_the_plugin_into_krita_and_uninstall_takes_all_away(calls, krita, capsys):
+    assert install.main([]) == 0
+    assert (krita.installed / "extension.py").exists()
+    assert "enable_painterly=true" in krita.kritarc.read_text()
+    at = places()
+    for folder in (at.env, at.cache, at.log, at.data):
+        folder.mkdir(parents=True)
+    assert install.main(["--uninstall"]) == 0
+    assert not krita.installed.exists()
+    assert krita.kritarc.read_text().replace("[python]", "").strip() == "[theme]\nTheme=dark"
+    assert [folder.exists() for folder in (at.env, at.cache, at.log, at.data)] == [False, False, False, True]
+    assert str(at.data) in capsys.readouterr().out
+
+
+def test_without_krita_the_rest_is_set_up_and_said(calls, monkeypatch, capsys):
+    monkeypatch.setattr(install.shutil, "which", lambda name: None)
+    assert install.main([]) == 0
+    assert "Krita was not found" in capsys.readouterr().out
