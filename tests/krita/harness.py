@@ -99,7 +99,7 @@ class Profile:
         return {**kept, **{name: str(path) for name, path in folders.items()}, "LANG": "C.UTF-8", **extra}
 
 
-def run_headless(profile: Profile, module: str, arguments: dict, timeout: float = 120) -> str:
+def run_headless(profile: Profile, module: str, arguments: dict, timeout: float = 300) -> str:
     """Run `main` of tests/krita/inside/`module`.py in kritarunner; returns what it printed.
 
     kritarunner's exit code says nothing, so callers demand a last line.
@@ -166,7 +166,7 @@ class KritaProgram:
             stdout=self.log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         try:
-            self._socket = self._connect(90)
+            self._socket = self._connect(240)
         except BaseException:
             self._kill_group()
             raise

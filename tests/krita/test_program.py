@@ -134,7 +134,7 @@ def test_menu_action_by_its_menu_with_the_real_backend(start):
     top = "QtWidgets.QApplication.activePopupWidget()"
     open_menu(krita, top, "Scripts")
     open_menu(krita, top, "Harmonize pasted layer")
-    krita.wait_for("len(session.tasks) == 1", 5)
+    krita.wait_for("len(session.tasks) == 1", 20)
     finished(krita, 180)
     assert layers(krita) == ABOVE, krita.value("session.message")
     report = krita.value("session.tasks[-1].jobs[0].report")
@@ -162,9 +162,9 @@ def test_undo_and_redo_take_one_step(start):
     finished(krita)
     for _ in range(2):
         step(krita, "edit_undo")
-        krita.wait_for("layers() == {!r}".format(BEFORE), 5)
+        krita.wait_for("layers() == {!r}".format(BEFORE), 20)
         step(krita, "edit_redo")
-        krita.wait_for("layers() == {!r}".format(ABOVE), 5)
+        krita.wait_for("layers() == {!r}".format(ABOVE), 20)
 
 
 @pytest.mark.xfail(
@@ -181,9 +181,9 @@ def test_replacing_is_undone_and_redone_in_one_step(start):
     assert layers(krita) == replaced and result in krita.value(ids)
     for _ in range(2):
         step(krita, "edit_undo")
-        krita.wait_for("len({0}) == 2 and {1!r} not in {0} and layers()[1][1]".format(ids, result), 5)
+        krita.wait_for("len({0}) == 2 and {1!r} not in {0} and layers()[1][1]".format(ids, result), 20)
         step(krita, "edit_redo")
-        krita.wait_for("len({0}) == 2 and {1!r} in {0}".format(ids, result), 5)
+        krita.wait_for("len({0}) == 2 and {1!r} in {0}".format(ids, result), 20)
 
 
 def test_what_is_shown_follows_without_a_refresh(start):
@@ -218,7 +218,7 @@ def test_docker_button_harmonizes_three_layers_bottom_to_top(start):
     krita = start()
     krita.run("behave()\nadd('second', 60, 60)\nadd('third', 200, 60)")
     krita.run("doc.setActiveNode(pasted)\nK.action('select_all_layers').trigger()")
-    krita.wait_for("len(K.activeWindow().activeView().selectedNodes()) == 4", 5)
+    krita.wait_for("len(K.activeWindow().activeView().selectedNodes()) == 4", 20)
     krita.click("panel().harmonize")
     krita.wait_for("session.tasks and session.tasks[-1].ended and not session.busy")
     states = krita.value("[[job.source.name, job.state] for job in session.tasks[-1].jobs]")
@@ -230,8 +230,8 @@ def test_docker_button_harmonizes_three_layers_bottom_to_top(start):
     assert [name for name, _ in layers(krita)] == names
     for remaining in (2, 1, 0):
         step(krita, "edit_undo")
-        krita.wait_for("sum('harmonized' in name for name, _ in layers()) == {}".format(remaining), 5)
-    krita.wait_for("all(visible for _, visible in layers())", 5)
+        krita.wait_for("sum('harmonized' in name for name, _ in layers()) == {}".format(remaining), 20)
+    krita.wait_for("all(visible for _, visible in layers())", 20)
 
 
 def test_variants_are_one_undo_step(start):
@@ -244,7 +244,7 @@ def test_variants_are_one_undo_step(start):
         True
     ]
     step(krita, "edit_undo")
-    krita.wait_for("layers() == {!r}".format(BEFORE), 5)
+    krita.wait_for("layers() == {!r}".format(BEFORE), 20)
 
 
 def test_cancel_by_the_docker(start):
@@ -267,9 +267,9 @@ def test_a_document_closed_mid_job_leaves_a_file_and_an_offer(start):
     assert [name for name, _ in layers(krita)] == ["Background"]
     files = list((krita.profile.home / "data" / "recovered").glob("*.png"))
     assert len(files) == 1 and str(files[0]) in krita.value("session.message")
-    krita.wait_for("panel().history.adopt.isVisible()", 5)
+    krita.wait_for("panel().history.adopt.isVisible()", 20)
     krita.run("panel().history.adopt.click()")
-    krita.wait_for("[name for name, _ in layers()] == ['Background', 'object (harmonized)']", 5)
+    krita.wait_for("[name for name, _ in layers()] == ['Background', 'object (harmonized)']", 20)
 
 
 def test_backend_killed_mid_job_then_harmonized_again(start):
@@ -329,7 +329,7 @@ doc.waitForDone()
 doc.refreshProjection()
 doc.setActiveNode(vector)
 """)
-    krita.wait_for("doc.activeNode().name() == 'shape' and vector.bounds().width() > 0", 5)
+    krita.wait_for("doc.activeNode().name() == 'shape' and vector.bounds().width() > 0", 20)
     krita.run("K.action('painterly_harmonize').trigger()")
     krita.wait_for("session.tasks[-1].ended and not session.busy")
     assert layers(krita)[-1] == ["shape (harmonized)", True], krita.value("session.message")
