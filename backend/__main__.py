@@ -21,6 +21,7 @@ COMMANDS = {
     "harmonize": ("backend.cli.harmonize", "paint one pasted object into its painting"),
     "batch": ("backend.cli.batch", "many composites, with a contact sheet"),
     "bench": ("backend.cli.bench", "measure sizes, presets, precisions and devices"),
+    "doctor": ("backend.cli.doctor", "look whether everything is in order, and say what to do"),
     "serve": ("backend.cli.serve", "run the service that Krita talks to"),
 }
 

@@ -1,0 +1,205 @@
+"""`painterly doctor`: one screen about this installation; each line is in order or says what to do."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable
+from urllib.parse import urlparse
+
+from backend.cli.failure import save_details
+from backend.harmonize.errors import HarmonizeError
+from plugin.painterly.protocol.parameters import AUTO, BY_NAME
+from plugin.painterly.protocol.places import places
+from plugin.painterly.protocol.version import PAINTERLY, PROTOCOL
+
+# Distribution -> the module it is imported as.
+PACKAGES = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "numpy": "numpy",
+    "pillow": "PIL",
+    "h5py": "h5py",
+    "pyvips": "pyvips",
+    "pyzmq": "zmq",
+}
+PACKAGED = "packaged"
+REPAIR = "Run install.py again; it repairs."
+# Room for logs, caches, results in the making and a running update's small packages.
+LEAST_FREE_MB = 1000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, what is there, and, unless it is in order, what to do."""
+
+    name: str
+    text: str
+    advice: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.advice
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reset-precision", action="store_true", help="forget the measured precision and measure it anew"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+
+def run(args: argparse.Namespace) -> int:
+    findings = examine(args.reset_precision)
+    if args.json:
+        checks = [{**asdict(finding), "ok": finding.ok} for finding in findings]
+        print(json.dumps({"ok": all(f.ok for f in findings), "checks": checks}, indent=2))
+    else:
+        print("\n".join(map(_line, findings)))
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def examine(reset_precision: bool = False) -> list[Finding]:
+    """All checks, from the ground up; none of them raises."""
+    checks: list[tuple[str, Callable[[], list[Finding]]]] = [
+        ("versions", _versions),
+        *((name, lambda name=name: [_package(name)]) for name in PACKAGES),
+        ("device", lambda: _device(reset_precision)),
+        ("network", lambda: [_packaged_network()]),
+        *((name, lambda name=name: [_download(name)]) for name in _downloads()),
+        ("messages", lambda: [_messages()]),
+        ("folders", _folders),
+        ("disk", lambda: [_disk()]),
+    ]
+    return [finding for name, check in checks for finding in _checked(name, check)]
+
+
+def _checked(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+    """What `check` finds; a check that breaks is a finding too, since the others are still of use."""
+    try:
+        return check()
+    except HarmonizeError as problem:
+        return [Finding(name, "not usable", str(problem))]
+    except ImportError as problem:
+        return [Finding(name, f"cannot be loaded: {_first_line(problem)}", REPAIR)]
+    except Exception as problem:
+        return [Finding(name, f"failed: {_first_line(problem)}", f"{REPAIR} If not, {save_details(problem)}")]
+
+
+def _line(finding: Finding) -> str:
+    return f"{'OK ' if finding.ok else 'FIX'}  {finding.name:12} {finding.text}" + (
+        f"\n{'':18}-> {finding.advice}" if finding.advice else ""
+    )
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).splitlines() or [type(problem).__name__])[0]
+
+
+def _versions() -> list[Finding]:
+    system = f"Python {platform.python_version()}, {platform.platform()}"
+    return [Finding("painterly", f"{PAINTERLY}, protocol {PROTOCOL}, {system}")]
+
+
+def _package(name: str) -> Finding:
+    importlib.import_module(PACKAGES[name])
+    return Finding(name, metadata.version(name))
+
+
+def _device(reset: bool) -> list[Finding]:
+    """Device and precision that auto chooses, and the measurements kept for that."""
+    # The modules examined are loaded by name, each in its own check, so that one that is broken
+    # becomes a line instead of the end.
+    machine, torch = (importlib.import_module(name) for name in ("backend.machine", "torch"))
+    if reset:
+        machine.forget()
+    device = machine.choose_device(AUTO)
+    precision = str(machine.choose_precision(AUTO, device)).removeprefix("torch.")
+    chosen = f"{device}, {precision}, {torch.get_num_threads()} threads"
+    return [Finding("device", chosen), *(_measured(*kept) for kept in machine.remembered().items())]
+
+
+def _measured(key: str, kept: dict[str, Any]) -> Finding:
+    seconds = ", ".join(f"{name} {value} s" for name, value in kept.get("seconds", {}).items())
+    return Finding("measured", f"{seconds} ({key}); --reset-precision measures anew")
+
+
+def _packaged_network() -> Finding:
+    networks = importlib.import_module("backend.harmonize.networks")
+    networks.load(PACKAGED)  # reads the whole file and compares its checksum
+    return Finding("network", f"{PACKAGED}: present, checksum right ({networks.packaged_path()})")
+
+
+def _downloads() -> list[str]:
+    return [name for name in BY_NAME["network"].choices if name != PACKAGED]
+
+
+def _download(name: str) -> Finding:
+    """A network that is only downloaded once it is chosen; the file's name ends in its checksum's start."""
+    networks, hub = (
+        importlib.import_module(module) for module in ("backend.harmonize.networks", "torch.hub")
+    )
+    weights = networks._TORCHVISION[name][0]
+    path = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(weights.url).path).name
+    if not path.exists():
+        return Finding(name, "not downloaded; that happens once it is chosen")
+    if not _sha256(path).startswith(path.stem.rpartition("-")[2]):
+        return Finding(name, f"{path} is damaged", "Delete this file; it is downloaded again when needed.")
+    return Finding(name, f"present, checksum right ({path})")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _messages() -> Finding:
+    """ZeroMQ, and whether it can encrypt: making a key pair fails if not."""
+    importlib.import_module("backend.service.keys").KeyPair.new()
+    zmq = importlib.import_module("zmq")
+    return Finding("messages", f"ZeroMQ {zmq.zmq_version()} with CURVE encryption")
+
+
+def _folders() -> list[Finding]:
+    there = places()
+    names = ("home", "data", "cache", "log")
+    return [_folder(name, getattr(there, name)) for name in names]
+
+
+def _folder(name: str, path: Path) -> Finding:
+    ground = _existing(path)
+    shown = f"{path}" + ("" if ground == path else " (made when needed)")
+    if not ground.is_dir():
+        return Finding(name, shown, f"{ground} is a file where a folder is needed; move it away.")
+    if not os.access(ground, os.W_OK | os.X_OK):
+        return Finding(
+            name, shown, f"Make {ground} writable for you, or set PAINTERLY_HOME to another folder."
+        )
+    return Finding(name, shown)
+
+
+def _existing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that is there."""
+    return next((place for place in (path, *path.parents) if place.exists()), path)
+
+
+def _disk() -> Finding:
+    home = _existing(places().home)
+    free = shutil.disk_usage(home).free / 1e6
+    text = f"{free / 1000:.1f} GB free at {home}"
+    if free < LEAST_FREE_MB:
+        return Finding(
+            "disk", text, f"Free some space; {LEAST_FREE_MB / 1000:g} GB is the least to work with."
+        )
+    return Finding("disk", text)
