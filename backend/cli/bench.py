@@ -56,9 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of {', '.join(PRESETS)}; {PAPER} is in every table, estimated [draft,{DEFAULT_PRESET}]",
     )
     for option in ("precision", "device"):
-        plural = {"precision": "precisions", "device": "devices"}[option]
         parser.add_argument(
-            f"--{plural}",
+            f"--{option}s",
             type=_list_of(BY_NAME[option].parse),
             default=[AUTO],
             metavar="NAME,NAME",
