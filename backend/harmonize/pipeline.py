@@ -119,7 +119,7 @@ class _Run:
     def _second(self, index: int, scene: Scene, start: Tensor, guide: Tensor) -> Tensor:
         source = self._source(scene, SECOND_LAYERS)
         mapping = match(guide, scene, self._network, source)
-        if index == 0 and not self._config.full_frame:
+        if index == 0 and self._config.recolor:
             start = recolored(mapping, scene)
         settings = self._config
         picture = second_pass(

@@ -15,7 +15,6 @@ from . import tasks
 from .job import ABOVE, REPLACE, DocumentClosed, Export, ExportWish, Landing, Problem, Source
 from .protocol import messages
 from .protocol.parameters import InvalidParameter
-from .protocol.raster import byte_size
 from .settings import Settings
 from .tasks import HistoryEntry, Homeless, Job, Task
 
@@ -377,7 +376,7 @@ class Session:
             HistoryEntry(job.source, job.label, job.values, job.origin, job.result, job.landing, total)
         )
         while len(self.history) > 1 and (
-            len(self.history) > HISTORY_ENTRIES or _pixels(self.history) > HISTORY_BYTES
+            len(self.history) > HISTORY_ENTRIES or sum(entry.bytes for entry in self.history) > HISTORY_BYTES
         ):
             self.history.pop(0)
 
@@ -398,7 +397,3 @@ _WAITING = "waiting"
 
 def _name(job: Job, mode: str) -> str:
     return job.source.name if mode == REPLACE else "{} (harmonized)".format(job.source.name)
-
-
-def _pixels(entries: Sequence[HistoryEntry]) -> int:
-    return sum(byte_size(entry.result.raster.data) for entry in entries)

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 from .job import Landing, Origin, Source
 from .protocol.messages import Preview
 from .protocol.parameters import Value
-from .protocol.raster import Placed
+from .protocol.raster import Placed, byte_size
 
 # A job's states; the first five are on their way, the last three are ends.
 IDLE, EXPORTING, STARTING, RUNNING, PLACING = "idle", "exporting", "starting", "running", "placing"
@@ -91,6 +91,11 @@ class HistoryEntry:
     result: Placed
     landing: Optional[Landing]
     seconds: float
+
+    @property
+    def bytes(self) -> int:
+        """What its pixels take in memory."""
+        return byte_size(self.result.raster.data)
 
     @property
     def title(self) -> str:

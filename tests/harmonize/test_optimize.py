@@ -141,7 +141,7 @@ def test_bands_move_large_areas_faster_than_pixels(start, mask):
     """One colour pulled by little: with bands the whole area follows sooner."""
     goal = start + 60
     alone, together = (
-        error(optimize(start, mask, towards(goal), Plan(10, bands=bands), Watch()), goal, mask)
+        error(optimize(start, mask, towards(goal), Plan(20, bands=bands), Watch()), goal, mask)
         for bands in (1, 4)
     )
     assert together < 0.8 * alone

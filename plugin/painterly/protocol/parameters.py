@@ -86,8 +86,10 @@ class Parameter:
         try:
             return self.check(float(text))
         except (ValueError, OverflowError) as error:
-            raise error if isinstance(error, InvalidParameter) else InvalidParameter(
-                "{} is a number, not {!r}.".format(self.label, text)
+            raise (
+                error
+                if isinstance(error, InvalidParameter)
+                else InvalidParameter("{} is a number, not {!r}.".format(self.label, text))
             )
 
 
