@@ -100,7 +100,7 @@ def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
         first=first,
         second=second,
         full_frame=schedule == "published",
-        recolor=schedule != "published",
+        published=schedule == "published",
     )
 
 

@@ -35,8 +35,8 @@ class Config:
     `grow` and `feather` are in pixels of the composite; `working_scale` (0..1] goes from those pixels
     to the working resolution. `first` is pass 1's level, `second` pass 2's from coarse to fine.
     `full_frame` optimizes the whole picture instead of the region around the object, which has
-    `margin` working pixels of surroundings. `recolor` starts pass 2 from the object in its matches'
-    colours; the paper starts it from the naive picture.
+    `margin` working pixels of surroundings. `published`
+    leaves out what we added: colour in the matching, recolouring before pass 2, content weight by level.
     """
 
     style_level: float | None
@@ -52,7 +52,7 @@ class Config:
     second: tuple[Level, ...]
     full_frame: bool
     margin: int = MARGIN
-    recolor: bool = True
+    published: bool = False
 
 
 def coarse_to_fine(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:

@@ -28,11 +28,17 @@ VARIATION_WEIGHT = 1e-3
 
 
 def first_pass(
-    scene: Scene, network: Network, source: dict[str, Tensor], plan: Plan, on_iteration: OnIteration
+    scene: Scene,
+    network: Network,
+    source: dict[str, Tensor],
+    plan: Plan,
+    on_iteration: OnIteration,
+    colours: bool = True,
 ) -> Tensor:
     """The naive picture with the painting's coarse style: the scene's region, (3, h, w) 0..255.
 
-    `source` holds the painting's features (1, C, H, W) at STYLE_LAYERS.
+    `source` holds the painting's features (1, C, H, W) at STYLE_LAYERS; `colours` lets the matching see
+    them (see `ops/matching.py`).
     """
     naive, mask = scene.region.of(scene.naive), scene.region.of(scene.loose)
     masks = down_the_network(mask, network.structure, STYLE_LAYERS)
@@ -44,8 +50,8 @@ def first_pass(
         weight = masks[layer].flatten()[positions[layer]]
         where = asked(masks[layer])
         own, other = features[layer][0], source[layer][0]
-        colours = scene.colours(tuple(own.shape[1:]), tuple(other.shape[1:]))
-        field = nearest_neighbours(own, other, where, colours=colours)
+        pair = scene.colours(tuple(own.shape[1:]), tuple(other.shape[1:])) if colours else None
+        field = nearest_neighbours(own, other, where, colours=pair)
         matched = source[layer][0][:, field[0][where], field[1][where]]
         target = gram(matched, masks[layer][0][where])
         terms[layer] = [(STYLE_WEIGHT, partial(gram_gradient, weight=weight, target=target))]

@@ -23,7 +23,7 @@ from .progress import Progress, Stage
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
 from .second_pass import match, recolored, second_pass
 from .step import OnStep, ignore
-from .style_level import estimate, weights
+from .style_level import Weights, content_weight, estimate, weights
 
 ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
 POSTPROCESS_COST = 12.0  # in full-resolution iterations
@@ -94,12 +94,26 @@ class _Run:
     def _first(self) -> Tensor:
         """Pass 1's whole picture; kept, since it does not depend on style level or other weights."""
         scene, plan = self._first_scene, self._config.first.plan
-        key = ("first", self._key(scene), digest(scene.naive, scene.tight), plan, scene.region)
+        key = (
+            "first",
+            self._key(scene),
+            digest(scene.naive, scene.tight),
+            plan,
+            scene.region,
+            self._config.published,
+        )
         return self._memo.get(
             key,
             lambda: scene.region.paste(
                 scene.naive,
-                first_pass(scene, self._network, self._source(scene, FIRST_LAYERS), plan, self._on(0, scene)),
+                first_pass(
+                    scene,
+                    self._network,
+                    self._source(scene, FIRST_LAYERS),
+                    plan,
+                    self._on(0, scene),
+                    colours=not self._config.published,
+                ),
             ),
         )
 
@@ -118,22 +132,27 @@ class _Run:
 
     def _second(self, index: int, scene: Scene, start: Tensor, guide: Tensor) -> Tensor:
         source = self._source(scene, SECOND_LAYERS)
-        mapping = match(guide, scene, self._network, source)
-        if index == 0 and self._config.recolor:
-            start = recolored(mapping, scene)
         settings = self._config
+        mapping = match(guide, scene, self._network, source, colours=not settings.published)
+        if index == 0 and not settings.published:
+            start = recolored(mapping, scene)
         picture = second_pass(
             start,
             mapping,
             scene,
             self._network,
             source,
-            weights(self._composite.painting, self.style_level, settings.content, settings.smoothness),
+            self._weights(),
             self._levels[index].plan,
             self._on(index + 1, scene),
         )
         self._picture = scene.region.paste(scene.painting, picture)
         return self._picture
+
+    def _weights(self) -> Weights:
+        settings, level = self._config, self.style_level
+        content = settings.content * (1 if settings.published else content_weight(level))
+        return weights(self._composite.painting, level, content, settings.smoothness)
 
     def _finish(self) -> Outcome:
         scene, picture, settings = self._scenes[-1], self._picture / 255, self._config

@@ -35,16 +35,18 @@ FACTOR = {
 }  # cells of each layer in one of the reference
 
 
-def match(guide: Tensor, scene: Scene, network: Network, source: dict[str, Tensor]) -> Tensor:
+def match(
+    guide: Tensor, scene: Scene, network: Network, source: dict[str, Tensor], colours: bool = True
+) -> Tensor:
     """The consistent field at the reference layer from `guide` (the region, (3, h, w) 0..255, pass 1's
-    result) to the scene's painting: (2, h/8, w/8)."""
+    result) to the scene's painting: (2, h/8, w/8). `colours` lets the matching see them."""
     masks = down_the_network(scene.region.of(scene.loose), network.structure, (REFERENCE,))
     where = asked(masks[REFERENCE])
     with torch.no_grad():
         query = network.features(guide[None], (REFERENCE,))[REFERENCE][0]
     reference = source[REFERENCE][0]
-    colours = scene.colours(tuple(query.shape[1:]), tuple(reference.shape[1:]))
-    field = nearest_neighbours(_normalized(query), _normalized(reference), where, colours=colours)
+    pair = scene.colours(tuple(query.shape[1:]), tuple(reference.shape[1:])) if colours else None
+    field = nearest_neighbours(_normalized(query), _normalized(reference), where, colours=pair)
     return spatially_consistent(field, resize(scene.painting, reference.shape[1:]))
 
 
