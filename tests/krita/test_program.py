@@ -167,23 +167,35 @@ def test_undo_and_redo_take_one_step(start):
         krita.wait_for("layers() == {!r}".format(ABOVE), 20)
 
 
+NODES = "[node.uniqueId().toString() for node in doc.rootNode().childNodes()]"
+
+
+def replaced(krita):
+    """Harmonizes in the mode "replace"; the new layer's id."""
+    krita.run("behave()\nsession.settings.result = 'replace'\nK.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.history and not session.busy")
+    return krita.value("session.history[0].landing.node")
+
+
+def test_replacing_leaves_one_layer_of_the_same_name(start):
+    krita = start()
+    result = replaced(krita)
+    assert layers(krita) == [["Background", True], ["object", True]]
+    assert result in krita.value(NODES)
+
+
 @pytest.mark.xfail(
     strict=False,
-    reason="works when driven by hand; here the undo that follows at once sometimes stays half done: unexplained",
+    reason="works when driven by hand; here the undo that follows at once stays half done: unexplained, open",
 )
 def test_replacing_is_undone_and_redone_in_one_step(start):
     krita = start()
-    krita.run("behave()\nsession.settings.result = 'replace'\nK.action('painterly_harmonize').trigger()")
-    replaced = [["Background", True], ["object", True]]
-    krita.wait_for("session.history and not session.busy")
-    result = krita.value("session.history[0].landing.node")
-    ids = "[node.uniqueId().toString() for node in doc.rootNode().childNodes()]"
-    assert layers(krita) == replaced and result in krita.value(ids)
+    result = replaced(krita)
     for _ in range(2):
         step(krita, "edit_undo")
-        krita.wait_for("len({0}) == 2 and {1!r} not in {0} and layers()[1][1]".format(ids, result), 20)
+        krita.wait_for("len({0}) == 2 and {1!r} not in {0} and layers()[1][1]".format(NODES, result), 20)
         step(krita, "edit_redo")
-        krita.wait_for("len({0}) == 2 and {1!r} in {0}".format(ids, result), 20)
+        krita.wait_for("len({0}) == 2 and {1!r} in {0}".format(NODES, result), 20)
 
 
 def test_what_is_shown_follows_without_a_refresh(start):
