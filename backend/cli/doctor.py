@@ -147,7 +147,7 @@ def _download(name: str) -> Finding:
     networks, hub = (
         importlib.import_module(module) for module in ("backend.harmonize.networks", "torch.hub")
     )
-    weights = networks._TORCHVISION[name][0]
+    weights = networks.TORCHVISION[name][0]
     path = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(weights.url).path).name
     if not path.exists():
         return Finding(name, "not downloaded; that happens once it is chosen")

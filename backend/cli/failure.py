@@ -6,7 +6,6 @@ import os
 import sys
 import time
 import traceback
-from pathlib import Path
 
 from plugin.painterly.protocol.places import places
 
@@ -15,11 +14,6 @@ EXIT_STOPPED = 130
 
 class Stopped(Exception):
     """The user stopped the command; the message says in one sentence what was kept."""
-
-
-def data_folder() -> Path:
-    """Where Painterly keeps its own files; not made here."""
-    return places().data
 
 
 def save_details(error: BaseException) -> str:

@@ -52,12 +52,12 @@ def first_pass(
         own, other = features[layer][0], source[layer][0]
         pair = scene.colours(tuple(own.shape[1:]), tuple(other.shape[1:])) if colours else None
         field = nearest_neighbours(own, other, where, colours=pair)
-        matched = source[layer][0][:, field[0][where], field[1][where]]
+        matched = other[:, field[0][where], field[1][where]]
         target = gram(matched, masks[layer][0][where])
         terms[layer] = [(STYLE_WEIGHT, partial(gram_gradient, weight=weight, target=target))]
         if layer == CONTENT_LAYER:
-            own = features[layer][0].flatten(1)[:, positions[layer]].float()
-            terms[layer].append((CONTENT_WEIGHT, partial(content_gradient, target=own, weight=weight)))
+            kept = own.flatten(1)[:, positions[layer]].float()
+            terms[layer].append((CONTENT_WEIGHT, partial(content_gradient, target=kept, weight=weight)))
 
     def direction(image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         record: list[Tensor] = []

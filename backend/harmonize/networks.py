@@ -160,7 +160,7 @@ def load(name: str) -> Network:
     """
     if name == "packaged":
         return Network(name, _packaged_weights(packaged_path()), "BGR")
-    torchvision_weights, convs, std = _TORCHVISION[name]
+    torchvision_weights, convs, std = TORCHVISION[name]
     return Network(name, _sequential_weights(name, _state(name, torchvision_weights), convs), "RGB", std)
 
 
@@ -182,7 +182,7 @@ _UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeE
 
 # torchvision's IMAGENET1K_V1 nets take RGB 0..1 normalized by this standard deviation; its
 # IMAGENET1K_FEATURES weights are the Caffe ones in RGB order, whose scale is 1/255 alone.
-_TORCHVISION = {
+TORCHVISION = {
     "vgg19": (VGG19_Weights.IMAGENET1K_V1, _VGG19, (0.229 * 255, 0.224 * 255, 0.225 * 255)),
     "vgg16": (VGG16_Weights.IMAGENET1K_FEATURES, _VGG16, (1.0, 1.0, 1.0)),
 }

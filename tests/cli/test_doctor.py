@@ -86,7 +86,7 @@ def test_downloaded_network(tmp_path, monkeypatch, content, ok):
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     name = "vgg19-27042f4e.pth"
     weights = type("Weights", (), {"url": f"https://example.org/models/{name}"})
-    monkeypatch.setitem(networks._TORCHVISION, "vgg19", (weights, (), ()))
+    monkeypatch.setitem(networks.TORCHVISION, "vgg19", (weights, (), ()))
     assert doctor._download("vgg19").ok and "not downloaded" in doctor._download("vgg19").text
     path = tmp_path / "hub" / "checkpoints" / name
     path.write_bytes(content)
