@@ -3,9 +3,9 @@
 No torch in this process: ping and cancel are answered at once, whatever the worker does, and the worker
 may crash or run out of memory without taking the clients' connections or finished results along.
 
-The parts are in backend/service: `peers` (connections), `desk` (what happens to jobs), `jobs` (queue and
-kept results), `supervisor` (the worker process), `keys` (who is let in), `room` (the private folder),
-`parent` (when to end).
+The parts are in backend/service: `peers` (connections), `intake` (reading what clients send), `desk` (what
+happens to jobs), `jobs` (queue and kept results), `supervisor` (the worker process), `keys` (who is let in),
+`room` (the private folder), `parent` (when to end).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Callable, Sequence
 import zmq
 
 from backend.service.desk import Desk, Patience
+from backend.service.intake import job_of, read_request
 from backend.service.jobs import JobBook
 from backend.service.keys import DoorKeeper, KeyPair, KeysFile
 from backend.service.parent import ParentWatch
@@ -126,12 +127,11 @@ class Server:
 
     def _hear_client(self, peer_id: bytes, owner: str, frames: list[Buffer]) -> None:
         peer = self._peers.get(peer_id)
-        exchange = self._room.exchange if self._keys is None else None
         try:
-            message = codec.decode_request(frames, exchange)
+            message = read_request(frames, self._room.exchange, may_name_files=self._keys is None)
         except ProtocolError as error:
             kind = messages.VERSION if error.kind == "version" else messages.PROTOCOL
-            self._peers.say(peer_id, messages.Failed(_job_of(frames), kind, str(error)))
+            self._peers.say(peer_id, messages.Failed(job_of(frames), kind, str(error)))
             return
         if isinstance(message, messages.Hello):
             self._welcome(peer_id, owner, message)
@@ -144,7 +144,7 @@ class Server:
         elif isinstance(message, messages.Shutdown):
             self._shut_down(peer)
         else:
-            self._desk.obey(peer, message, frames)
+            self._desk.obey(peer, message)
 
     def _shut_down(self, peer: Peer) -> None:
         if self._keys is None:
@@ -172,6 +172,9 @@ class Server:
         if now - self._looked_at < _LOOK_SECONDS:
             return
         self._looked_at = now
+        if not self._room.exists:
+            self._end("The service's private folder was removed.")
+            return
         if now - self._pinged_at > _PING_SECONDS:
             self._pinged_at = now
             self._desk.call_on_waiting()
@@ -216,14 +219,3 @@ class Server:
         self._door.close()
         self._context.term()
         self._room.close()
-
-
-def _job_of(frames: Sequence[Buffer]) -> str:
-    """The job that a broken message was about, if that much can be read of it; else ""."""
-    try:
-        body = codec.read_header(frames[0], codec.REQUEST_LIMITS)["body"]
-        job = body["job"]
-        messages.check_job(job)
-    except (IndexError, KeyError, TypeError, ProtocolError):
-        return ""
-    return job

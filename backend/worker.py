@@ -34,8 +34,8 @@ _PROGRESS_SECONDS = 0.05
 _PREVIEW_SHARE = 0.03
 _PREVIEW_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
-# Torch tells of exhausted main memory in a plain RuntimeError with these words.
-_CPU_MEMORY = "can't allocate memory"
+# Torch tells of exhausted main memory in a plain RuntimeError that names its allocator.
+_CPU_MEMORY = "DefaultCPUAllocator"
 
 
 class Link:
@@ -109,10 +109,10 @@ class EngineWorkshop:
 
 
 class Watch:
-    """Between iterations of one job: tells the service, throttled, and looks for a Cancel."""
+    """Between iterations of one job: tells the service over `link`, throttled, and looks for a Cancel."""
 
     def __init__(self, link: Link, job: messages.Harmonize):
-        self._link, self._job = link, job
+        self.link, self._job = link, job
         self._told_at, self._shown_at = -math.inf, time.monotonic()
         self._preview_cost = 0.0
         self._stage = ""
@@ -120,7 +120,7 @@ class Watch:
 
     def step(self, step: Any, preview: Callable[[], messages.Preview] | None = None) -> None:
         """Passes on a `backend.harmonize.step.Step`; raises Cancelled once the client asked for it."""
-        self.cancel = self._link.cancel_of(self._job.job)
+        self.cancel = self.link.cancel_of(self._job.job)
         if self.cancel is not None:
             raise Cancelled()
         now = time.monotonic()
@@ -128,7 +128,7 @@ class Watch:
         if shown is None and step.stage == self._stage and now - self._told_at < _PROGRESS_SECONDS:
             return
         self._told_at, self._stage = now, step.stage
-        self._link.send(
+        self.link.send(
             messages.Progress(
                 self._job.job, step.stage, step.iteration, step.iterations,
                 min(1.0, max(0.0, step.fraction)), _as_json(step.seconds_left), shown,

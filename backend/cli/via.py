@@ -49,7 +49,8 @@ class ServiceRunner:
         )
         try:
             self._connection.submit(request)
-            last_word = self._connection.wait(job, _Relay(self._connection, job, on_step))
+            relay = _Relay(self._connection, job, on_step)
+            last_word = self._connection.wait(job, relay.hear, on_look=relay.look)
             self._connection.acknowledge(job)
         except ConnectionProblem as problem:
             raise ServiceUnavailable(str(problem)) from None
@@ -60,20 +61,42 @@ class ServiceRunner:
 
 
 class _Relay:
-    """Hands Progress to `on_step`; when that asks to stop, the service is told, once."""
+    """Hands Progress to `on_step`; when that asks to stop, the service is told, once.
+
+    Until the first Progress `on_step` is called again and again, with the job's place in the queue as a
+    Step, so that it can also stop a job that waits.
+    """
 
     def __init__(self, connection: Connection, job: str, on_step: OnStep):
         self._connection, self._job, self._on_step = connection, job, on_step
-        self._stopped = False
+        self._queue = Step("queue", 1, 1, 0.0)
+        self._begun = self._stopped = False
 
-    def __call__(self, message: Message) -> None:
+    def hear(self, message: Message) -> None:
         if isinstance(message, messages.Failed) and not message.job:
             raise ServiceUnavailable(message.message)
-        if not isinstance(message, messages.Progress) or message.job != self._job or self._stopped:
+        if isinstance(message, messages.Accepted) and message.job == self._job:
+            length = max(self._queue.iterations, message.position + 1)
+            self._queue = Step("queue", length - message.position, length, 0.0)
+        if isinstance(message, messages.Progress) and message.job == self._job:
+            self._begun = True
+            self._tell(
+                Step(
+                    message.stage,
+                    message.iteration,
+                    message.iterations,
+                    message.fraction,
+                    message.seconds_left,
+                )
+            )
+
+    def look(self) -> None:
+        if not self._begun:
+            self._tell(self._queue)
+
+    def _tell(self, step: Step) -> None:
+        if self._stopped:
             return
-        step = Step(
-            message.stage, message.iteration, message.iterations, message.fraction, message.seconds_left
-        )
         try:
             self._on_step(step)
         except errors.Cancelled:

@@ -42,9 +42,9 @@ class Desk:
 
     # ---- what clients ask for ------------------------------------------------------------------
 
-    def obey(self, peer: Peer, message: Message, frames: list[Buffer]) -> None:
+    def obey(self, peer: Peer, message: Message) -> None:
         if isinstance(message, messages.Harmonize):
-            self._take_job(peer, message, frames)
+            self._take_job(peer, message)
         elif isinstance(message, messages.Cancel):
             self._cancel(peer, message)
         elif isinstance(message, messages.Resume):
@@ -56,7 +56,8 @@ class Desk:
         if job is not None and job.last_word is not None:
             self._forget(job)
 
-    def _take_job(self, peer: Peer, message: messages.Harmonize, frames: list[Buffer]) -> None:
+    def _take_job(self, peer: Peer, message: messages.Harmonize) -> None:
+        frames = codec.encode(message, self._room.exchange, reuse=True)
         files = codec.shared_files(frames[0])
         known = self._book.get(message.job)
         if known is not None:  # said again after a reconnect
@@ -66,7 +67,7 @@ class Desk:
             if not late:  # from an earlier connection than the one that has the job now
                 self._resume(peer, message.job)
             return
-        job = Job(message.job, peer.owner, peer.id, frames, files)
+        job = Job(message.job, peer.owner, peer.id, frames, files, self._room.size_of(files))
         try:
             parameters.resolve(changes=message.settings)
             self._book.add(job)
@@ -76,7 +77,7 @@ class Desk:
             self._refuse(job, messages.BUSY, str(error))
 
     def _refuse(self, job: Job, kind: str, sentence: str) -> None:
-        self._remove(job.files)
+        self._room.exchange.remove_all_of(job.id)
         self._peers.say(job.peer, messages.Failed(job.id, kind, sentence))
 
     def _cancel(self, peer: Peer, message: messages.Cancel) -> None:
@@ -190,7 +191,7 @@ class Desk:
         """Records and delivers a job's end; its pixels are no longer needed."""
         self._remove(job.files)
         job.files = codec.shared_files(last_word[0])
-        self._book.finish(job, last_word, sum(self._room.size(name) for name in job.files))
+        self._book.finish(job, last_word, self._room.size_of(job.files))
         self.active_at = time.monotonic()
         self._deliver(job)
 
@@ -211,7 +212,8 @@ class Desk:
         job.delivered = self._peers.send(job.peer, frames)
 
     def _forget(self, job: Job) -> None:
-        self._remove(job.files)
+        """Also takes away what a worker that died, or a message that was lost, left for this job."""
+        self._room.exchange.remove_all_of(job.id)
         self._book.forget(job)
 
     def _remove(self, files: list[str]) -> None:

@@ -16,8 +16,9 @@ from plugin.painterly.protocol.raster import Buffer
 
 KEEP_SECONDS = 24 * 3600.0
 KEEP_BYTES = 8 << 30
-# Pixels of waiting jobs that came inside messages, and so in memory.
-WAITING_BYTES = 4 << 30
+# Pixels of waiting jobs in the exchange, and those in memory (short ones, and all once the disk is full).
+WAITING_BYTES = 16 << 30
+WAITING_MEMORY = 4 << 30
 
 
 class QueueFull(Exception):
@@ -28,7 +29,8 @@ class QueueFull(Exception):
 class Job:
     """`owner` is the client's key, `peer` its present connection (None while it has none).
 
-    `frames` are the request as it came, until the worker has it; `files` what it has in the exchange.
+    `frames` are the request until the worker has it; `files` of `kept_bytes` are what the job has in the
+    exchange, first its request's, then its last word's.
     """
 
     id: str
@@ -36,13 +38,13 @@ class Job:
     peer: bytes | None
     frames: Sequence[Buffer]
     files: list[str]
+    kept_bytes: int = 0
     told_position: int = -1
     tries: int = 0
     cancelled_at: float | None = None
     heard_at: float = field(default_factory=time.monotonic)
     last_word: Sequence[Buffer] | None = None
     ended_at: float = 0.0
-    kept_bytes: int = 0
     delivered: bool = False
 
     @property
@@ -76,8 +78,10 @@ class JobBook:
         """Puts the job at the queue's end; raises QueueFull."""
         if len(self._waiting) >= self.queue_limit:
             raise QueueFull(f"{self.queue_limit} jobs are waiting already; try again when some are done.")
-        if sum(other.inline_bytes for other in self._waiting) + job.inline_bytes > WAITING_BYTES:
-            raise QueueFull("The waiting jobs fill the service's memory; try again when some are done.")
+        all_jobs = [*self._waiting, job]
+        in_memory, on_disk = sum(j.inline_bytes for j in all_jobs), sum(j.kept_bytes for j in all_jobs)
+        if in_memory > WAITING_MEMORY or on_disk > WAITING_BYTES:
+            raise QueueFull("The waiting jobs take all the room for them; try again when some are done.")
         self._jobs[job.id] = job
         self._waiting.append(job)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
 from pathlib import Path
+from typing import BinaryIO, Iterable
 
 from plugin.painterly.protocol import process
 from plugin.painterly.protocol.endpoint import Endpoint, read_json, write_private_json
 from plugin.painterly.protocol.errors import ProtocolError
 from plugin.painterly.protocol.exchange import Exchange
 
-# A file that no job speaks of is from a client that vanished between writing and sending.
+# A file that no job speaks of is from a client that vanished before its message arrived.
 _STRAY_SECONDS = 600.0
 _LOG_TAIL = 4000
+_LOG_AT_MOST = 1 << 20  # bytes; what dead workers wrote beyond it is dropped when the next one starts
 
 
 class Room:
@@ -34,19 +37,34 @@ class Room:
         self.exchange = Exchange(self.path / "exchange")
         self.log = self.path / "worker.log"
 
+    @property
+    def exists(self) -> bool:
+        """False if somebody has removed the folder: without it nothing can be handed to the worker."""
+        return self.exchange.folder.is_dir()
+
+    def open_log(self) -> BinaryIO:
+        """The worker's log, to be written to; begun anew when it has become long."""
+        log = open(self.log, "ab")
+        if log.tell() > _LOG_AT_MOST:
+            log.truncate(0)
+        return log
+
     def log_tail(self) -> str:
         """The last lines that the worker wrote, for bug reports."""
         try:
-            return self.log.read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace")
+            with open(self.log, "rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL))
+                return log.read(_LOG_TAIL).decode("utf-8", "replace")
         except OSError:
             return ""
 
-    def size(self, name: str) -> int:
-        """Bytes of a file in the exchange; 0 if a client has taken it away."""
-        try:
-            return (self.exchange.folder / name).stat().st_size
-        except OSError:
-            return 0
+    def size_of(self, names: Iterable[str]) -> int:
+        """Bytes of these files of the exchange; those that a client has taken away count nothing."""
+        total = 0
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (self.exchange.folder / name).stat().st_size
+        return total
 
     def sweep(self, in_use: set[str]) -> None:
         """Removes old files of the exchange that are not `in_use`."""

@@ -31,7 +31,7 @@ _TRIES = 3  # starts in a row without a "ready" before giving up until the next 
 _PAUSE = 1.0  # seconds before the next start for each that failed
 _START_SECONDS = 180.0  # importing torch from a cold network disk takes a while
 _ROOT = Path(__file__).resolve().parents[2]
-_VMSTAT = Path("/proc/vmstat")
+VMSTAT = Path("/proc/vmstat")  # where Linux counts what it killed for want of memory
 
 
 class Supervisor:
@@ -40,6 +40,7 @@ class Supervisor:
     def __init__(self, context: zmq.Context, door: DoorKeeper, room: Room, command: Sequence[str]):
         self._context, self._door, self._room, self._command = context, door, room, tuple(command)
         self._process: subprocess.Popen | None = None
+        self._dying: subprocess.Popen | None = None
         self._tries = 0
         self._next_try = 0.0
         self._kills = 0
@@ -51,10 +52,6 @@ class Supervisor:
     @property
     def status(self) -> messages.Status:
         return messages.Status(self.state, dict(self.device), self.message)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid if self._process else 0
 
     def start(self) -> None:
         """A new worker with a new socket and new keys; nothing that an old one said can arrive any more."""
@@ -71,7 +68,7 @@ class Supervisor:
             "exchange": str(self._room.exchange.folder),
         }
         self._kills = _kernel_kills()
-        with open(self._room.log, "ab") as log:
+        with self._room.open_log() as log:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment(), **_quiet()
             )
@@ -107,12 +104,11 @@ class Supervisor:
         """How the worker ended, as a `Failed` to fill in, or None while it lives (or is not started)."""
         if self._process is None:
             return None
-        if self._process.poll() is None:
-            if self.state == READY or time.monotonic() - self._started < _START_SECONDS:
-                return None
-            self.kill()
-        code = self._process.returncode
-        detail = f"exit code {code}\n{self._room.log_tail()}"
+        code = self._process.poll()
+        if code is None and (self.state == READY or time.monotonic() - self._started < _START_SECONDS):
+            return None
+        how = "did not start in time" if code is None else f"exit code {code}"
+        detail = f"{how}\n{self._room.log_tail()}"
         if code == -9 and _kernel_kills() > self._kills:
             sentence = "The memory of this machine did not suffice; lower the working resolution."
             return messages.Failed("", messages.OUT_OF_MEMORY, sentence, detail)
@@ -120,9 +116,9 @@ class Supervisor:
         return messages.Failed("", messages.WORKER_DIED, sentence, detail)
 
     def bury(self) -> None:
-        """Cleans up after a death; `start_if_due` brings the next worker, at once or a little later."""
-        self.kill()
-        self._process = None
+        """Ends the worker without waiting for it; `start_if_due` brings the next one once it is gone."""
+        self._kill()
+        self._dying, self._process = self._process, None
         self.socket.close(linger=0)
         self.socket = None
         self._next_try = time.monotonic() + _PAUSE * self._tries
@@ -136,20 +132,24 @@ class Supervisor:
         """Starts a worker if there is none and it is time; after giving up, only if one is `wanted`."""
         if self._process is not None or time.monotonic() < self._next_try:
             return False
+        if self._dying is not None and self._dying.poll() is None:  # on a starved machine that takes a while
+            return False
         if self.state == FAILED and not wanted:
             return False
         self.start()
         return True
 
-    def kill(self) -> None:
-        """Ends the worker at once."""
+    def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
             self._process.stdin.close()
 
     def close(self) -> None:
-        self.kill()
+        """Ends the worker and sees it gone."""
+        self._kill()
+        for process in (self._process, self._dying):
+            if process is not None:
+                process.wait()
         if self.socket is not None:
             self.socket.close(linger=0)
 
@@ -170,7 +170,7 @@ def _quiet() -> dict[str, int]:
 def _kernel_kills() -> int:
     """How many processes this machine's kernel has killed for want of memory; 0 where it does not tell."""
     try:
-        lines = _VMSTAT.read_text(encoding="ascii").splitlines()
+        lines = VMSTAT.read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))

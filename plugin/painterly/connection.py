@@ -25,6 +25,7 @@ CONNECTING, CONNECTED, LOST, CLOSED = "connecting", "connected", "lost", "closed
 
 PING_EVERY = 2.0  # seconds between pings while poll() is called
 LOST_AFTER = 15.0  # seconds without an answer to one
+LOOK_EVERY = 0.05  # seconds between looks around while wait() waits
 _LINGER_MS = 300  # for last words (Ack, Shutdown) when closing
 _POLL_AT_MOST = 64  # messages a call, so that a flood cannot hold up the caller's event loop
 
@@ -119,15 +120,17 @@ class Connection:
         job: str,
         on_message: Callable[[Message], None] = lambda message: None,
         timeout: float = float("inf"),
+        on_look: Callable[[], None] = lambda: None,
     ) -> Message:
         """Blocks until the job's last word and returns it; every other message goes to `on_message`.
 
-        Raises ConnectionProblem if the service stays silent for LOST_AFTER seconds or has ended, or
-        if `timeout` seconds pass.
+        `on_look` is called all the while, every LOOK_EVERY seconds at least. Raises ConnectionProblem if the
+        service stays silent for LOST_AFTER seconds or has ended, or if `timeout` seconds pass.
         """
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            news = self.poll(0.05)
+            news = self.poll(LOOK_EVERY)
+            on_look()
             for number, message in enumerate(news):
                 if isinstance(message, messages.LAST_WORDS) and message.job == job:
                     self._put_back = news[number + 1 :]
@@ -153,7 +156,7 @@ class Connection:
         self._socket.curve_serverkey = self._endpoint.server_public.encode("ascii")
         self._socket.curve_publickey = self._endpoint.client_public.encode("ascii")
         self._socket.curve_secretkey = self._endpoint.client_secret.encode("ascii")
-        self._socket.maxmsgsize = codec.REPLY_LIMITS.buffer
+        self._socket.maxmsgsize = codec.REPLY_LIMITS.frame
         self._socket.connect(self._endpoint.address)
         self._greet()
 

@@ -3,7 +3,7 @@
 What a job does is said by its own settings: `seed` is one of the words below, `first_iterations` the number
 of steps, `feather` the milliseconds of each. The result is the layer as it came. As a program:
 
-    backend.py serve FOLDER [key=value ...]     a service; further fields of server.Config
+    backend.py serve FOLDER [key=value ...]     a service; further fields of server.Config, or vmstat
     backend.py worker                           its worker (started by the service)
     backend.py engine                           the real worker with torch around an engine that only mixes
 """
@@ -24,11 +24,13 @@ if __name__ == "__main__":
 from backend import worker  # noqa: E402
 from backend.harmonize.errors import InvalidInput  # noqa: E402
 from backend.server import Config, Server  # noqa: E402
+from backend.service import supervisor  # noqa: E402
 from plugin.painterly.protocol import messages, parameters  # noqa: E402
 from plugin.painterly.protocol.raster import Placed, Raster  # noqa: E402
+from tests.fakes.scarcity import starve  # noqa: E402
 
 # Values of `seed`.
-WELL, RAISES, REFUSES, DIES, EXHAUSTS, HANGS, BURNS, DEAF, BABBLES = range(9)
+WELL, RAISES, REFUSES, DIES, EXHAUSTS, HANGS, BURNS, DEAF, BABBLES, DIES_LATE, STARVES = range(11)
 
 
 def settings(does=WELL, steps=1, milliseconds=0):
@@ -88,8 +90,13 @@ def _misbehave(does, request, watch):
         raise InvalidInput("The mask is empty; mark the pasted object.")
     if does == DIES:
         os.kill(os.getpid(), 9)
+    if does == DIES_LATE:  # its result is in the exchange, but nobody hears of it
+        watch.link.exchange.put([request.layer.raster.data], request.job)
+        os.kill(os.getpid(), 9)
     if does == EXHAUSTS:
         bytearray(1 << 55)
+    if does == STARVES:
+        starve(bytearray)
     if does == DEAF:  # computes on without a step, so that it hears no Cancel
         time.sleep(3600)
     if does == HANGS:
@@ -134,6 +141,7 @@ def main(arguments):
         name: Path(value) if name in ("keys", "connection_file") and value else value
         for name, value in fields.items()
     }
+    supervisor.VMSTAT = Path(fields.pop("vmstat", supervisor.VMSTAT))
     fields.setdefault("connection_file", None if fields.get("keys") else folder / "connection.json")
     fields.setdefault("worker_command", (sys.executable, str(Path(__file__).resolve()), "worker"))
     Server(Config(folder=folder / "room", **fields)).run(

@@ -157,7 +157,7 @@ def test_shared_names_stay_in_the_folder(tmp_path, name):
 
 def test_shared_files_are_plain_files_of_the_declared_size(tmp_path):
     exchange = Exchange(tmp_path)
-    name = exchange.put(bytes(16))
+    name = exchange.put([bytes(16)], "j")
     assert bytes(exchange.open(name, 16)) == bytes(16)
     for size in (0, -1, 15, 17, 1 << 60):
         with pytest.raises(ProtocolError):

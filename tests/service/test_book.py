@@ -10,8 +10,8 @@ from plugin.painterly.protocol import process
 from plugin.painterly.protocol.endpoint import write_private_json
 
 
-def new_job(name, size=0):
-    return Job(name, "owner", b"peer", (bytes(size),), [])
+def new_job(name, size=0, on_disk=0):
+    return Job(name, "owner", b"peer", (bytes(size),), [], on_disk)
 
 
 def ended(book, name, ago, kept_bytes=0):
@@ -46,14 +46,18 @@ def test_the_queue_is_bounded_in_number_and_bytes(monkeypatch):
     book.add(new_job("b"))
     with pytest.raises(QueueFull):
         book.add(new_job("c"))
-    monkeypatch.setattr(jobs, "WAITING_BYTES", 1000)
+    monkeypatch.setattr(jobs, "WAITING_MEMORY", 1000)
+    monkeypatch.setattr(jobs, "WAITING_BYTES", 5000)
     book = JobBook(10)
     book.add(new_job("a", 600))
     with pytest.raises(QueueFull):
         book.add(new_job("b", 600))
     assert book.get("b") is None
     book.next_job().frames = ()
-    book.add(new_job("b", 600))
+    book.add(new_job("b", 600, 3000))
+    with pytest.raises(QueueFull):
+        book.add(new_job("c", 1, 3000))
+    book.add(new_job("d", 1, 2000))
 
 
 def test_what_is_kept_too_long_or_is_too_much_goes_oldest_first():
@@ -72,12 +76,27 @@ def test_a_room_clears_away_the_dead_ones_and_strays(tmp_path, monkeypatch):
     (tmp_path / "not a room").mkdir()
     mine = room.Room(tmp_path, "mine")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alive", "mine", "not a room"]
-    used, stray = mine.exchange.put(b"used"), mine.exchange.put(b"stray")
-    assert (mine.size(used), mine.size("0" * 32)) == (4, 0)
+    used, stray = mine.exchange.put([b"us", b"ed"], "a"), mine.exchange.put([b"stray"], "b")
+    assert (mine.size_of([used, "0" * 32]), mine.size_of([])) == (4, 0)
     mine.sweep({used})
-    assert mine.size(stray)  # not old enough
+    assert mine.size_of([stray])  # not old enough
     monkeypatch.setattr(room, "_STRAY_SECONDS", -1.0)
     mine.sweep({used})
-    assert mine.size(used) and not mine.size(stray)
+    assert mine.size_of([used]) and not mine.size_of([stray])
     mine.close()
     assert not mine.path.exists()
+
+
+def test_the_log_is_read_from_its_end_and_begun_anew_when_long(tmp_path, monkeypatch):
+    mine = room.Room(tmp_path, "mine")
+    assert mine.log_tail() == ""
+    with mine.open_log() as log:
+        log.write(b"first" + b"x" * 5000 + b"last")
+    assert mine.log_tail() == "x" * 3996 + "last"
+    with mine.open_log() as log:
+        log.write(b" word")
+    assert mine.log_tail().endswith("last word")
+    monkeypatch.setattr(room, "_LOG_AT_MOST", 5000)
+    with mine.open_log() as log:
+        log.write(b"new")
+    assert mine.log_tail() == "new"

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from backend import worker
-from plugin.painterly.protocol import messages
+from plugin.painterly.protocol import codec, messages
+from plugin.painterly.protocol.exchange import Exchange
 from plugin.painterly.protocol.messages import Accepted, Failed, Result
-from tests.fakes.backend import DEAF, DIES, EXHAUSTS, HANGS, RAISES, REFUSES, job
+from tests.fakes import backend
+from tests.fakes.backend import DEAF, DIES, DIES_LATE, EXHAUSTS, HANGS, RAISES, REFUSES, STARVES, job
 from tests.service.conftest import alive, wait_until
 
 
@@ -21,6 +23,7 @@ from tests.service.conftest import alive, wait_until
         (RAISES, messages.INTERNAL),
         (REFUSES, messages.INVALID_INPUT),
         (EXHAUSTS, messages.OUT_OF_MEMORY),
+        (STARVES, messages.OUT_OF_MEMORY),
         (DIES, messages.WORKER_DIED),
     ],
 )
@@ -128,7 +131,53 @@ def test_torchs_words_for_exhausted_memory_are_understood():
     assert failed.kind == messages.OUT_OF_MEMORY, failed.detail
 
 
-def test_what_the_dead_leave_in_the_exchange_goes(service):
+def test_torch_out_of_memory_in_a_real_worker(start):
+    """A limit of the kernel on the worker's memory, hit by torch; the same process does the next job."""
+    service = start(worker_command=[sys.executable, backend.__file__, "engine"])
     client = service.client()
-    assert isinstance(client.do(job("big", DIES, size=1024)), Failed)
+    device = client.ready()
+    client.submit(job("hungry", STARVES, size=64))
+    client.submit(job("next", size=64))
+    failed = client.last_word("hungry")
+    assert failed.kind == messages.OUT_OF_MEMORY and "lower the working resolution" in failed.message
+    assert "DefaultCPUAllocator" in failed.detail
+    assert isinstance(client.last_word("next"), Result)
+    assert client.ready() == device and device["pid"] == service.worker_pid()
+
+
+@pytest.mark.parametrize("blamed, kind", [(True, messages.OUT_OF_MEMORY), (False, messages.WORKER_DIED)])
+def test_a_worker_that_the_kernel_killed_for_its_memory(start, tmp_path, blamed, kind):
+    """The kernel's killer is a SIGKILL and a higher count in /proc/vmstat, which stands in a file here."""
+    vmstat = tmp_path / "vmstat"
+    vmstat.write_text("pgfault 7\noom_kill 3\n")
+    service = start(vmstat=str(vmstat))
+    client = service.client()
+    pid = client.ready()["pid"]
+    client.submit(job("victim", steps=1000, milliseconds=50))
+    client.submit(job("next"))
+    client.progress("victim")
+    vmstat.write_text(f"pgfault 9\noom_kill {3 + blamed}\n")
+    os.kill(pid, signal.SIGKILL)
+    failed = client.last_word("victim")
+    assert failed.kind == kind and failed.message.endswith(".")
+    assert ("memory" in failed.message) == blamed
+    assert isinstance(client.last_word("next"), Result)
+
+
+@pytest.mark.parametrize("does", [DIES, DIES_LATE])
+def test_what_the_dead_leave_in_the_exchange_goes(service, does):
+    client = service.client()
+    assert isinstance(client.do(job("big", does, size=1024), acknowledge=False), Failed)
+    # One file of each worker that died with this job: a second one gets it if the first said nothing of it.
+    assert bool(list(service.exchange.iterdir())) == (does == DIES_LATE)
+    client.acknowledge("big")
+    wait_until(lambda: not list(service.exchange.iterdir()))
+
+
+def test_a_request_lost_under_way_leaves_nothing_once_its_job_is_done(service):
+    client = service.client()
+    client.ready()
+    request = job("twice", size=1024)
+    codec.encode(request, Exchange(service.exchange))  # put there, but the message never arrived
+    assert isinstance(client.do(request), Result)
     wait_until(lambda: not list(service.exchange.iterdir()))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -104,6 +105,18 @@ def test_two_services_share_a_folder(start, tmp_path):
     for service in (first, second):
         client = service.client()
         assert isinstance(client.do(job("j", size=1024)), messages.Result)
+
+
+def test_a_service_whose_folder_is_removed_ends_cleanly(service):
+    client = service.client()
+    worker = client.ready()["pid"]
+    client.submit(job("long", steps=5000, milliseconds=50))
+    client.progress("long")
+    shutil.rmtree(service.exchange.parent)
+    failed = client.last_word("long", acknowledge=False)
+    assert failed.kind == messages.SHUTTING_DOWN and "folder" in failed.message
+    assert service.process.wait(20) == 0 and not os.path.exists(service.where)
+    wait_until(lambda: not alive(worker), 20)
 
 
 def test_shutdown_fails_the_unfinished_jobs_and_ends(service):

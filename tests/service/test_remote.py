@@ -13,6 +13,7 @@ from plugin.painterly.connection import Connection, ConnectionProblem
 from plugin.painterly.protocol import messages
 from plugin.painterly.protocol.endpoint import Endpoint
 from plugin.painterly.protocol.errors import ProtocolError
+from plugin.painterly.protocol.version import PROTOCOL
 from tests.fakes.backend import ROOT, job
 
 
@@ -46,7 +47,12 @@ def test_a_service_for_others_takes_no_files_and_no_shutdown(start, tmp_path):
     KeysFile(tmp_path / "keys.json").invite(service.where, tmp_path / "one.json")
     client = service.client(Endpoint.read(tmp_path / "one.json"))
     frames = json.dumps(
-        {"protocol": 1, "type": "Ack", "buffers": [{"file": "0" * 32, "size": 5}], "body": {"job": "x"}}
+        {
+            "protocol": PROTOCOL,
+            "type": "Ack",
+            "buffers": [{"file": "0" * 32, "size": 5}],
+            "body": {"job": "x"},
+        }
     )
     client.raw(frames.encode())
     assert "inside the message" in client.until(lambda m: isinstance(m, messages.Failed)).message

@@ -1,11 +1,15 @@
 """The worker's real conversion, and a job of the command line done through a service."""
 
+import signal
+import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from backend.cli.via import ServiceRunner, ServiceUnavailable, cut_out
 from backend.harmonize.composite import Composite
@@ -14,7 +18,7 @@ from plugin.painterly.connection import ConnectionProblem
 from plugin.painterly.protocol import messages
 from plugin.painterly.protocol.raster import Placed
 from tests.fakes import backend
-from tests.fakes.backend import settings
+from tests.fakes.backend import ROOT, job, settings
 from tests.fakes.mixing_engine import mixed
 
 
@@ -56,18 +60,91 @@ def test_the_outcome_is_that_of_the_engine_itself(runner, composite):
     shown = composite.mask[0] > 0
     assert (outcome.image - expected.image)[:, shown].abs().max() < 1e-4
     assert torch.equal(outcome.image[:, ~shown], composite.painting[:, ~shown])
-    assert [(step.stage, step.iteration) for step in steps] == [("mixing", 1), ("mixing", 2), ("mixing", 3)]
+    told = [(step.stage, step.iteration) for step in steps if step.stage != "queue"]
+    assert told == [("mixing", 1), ("mixing", 2), ("mixing", 3)]
     again = runner.harmonize(composite, settings(), lambda step: None)
     assert torch.equal(again.image, outcome.image)
 
 
 def test_stopping_brings_the_best_so_far(runner, composite):
     def stop(step):
-        raise Cancelled()
+        if step.stage != "queue":
+            raise Cancelled()
 
     with pytest.raises(Cancelled) as caught:
         runner.harmonize(composite, settings(steps=1000, milliseconds=50), stop)
     assert (caught.value.best.alpha - composite.mask).abs().max() < 1e-6
+
+
+def start_harmonize(service, folder):
+    """`painterly harmonize --via` of a small picture with many iterations, as a process of its own."""
+    Image.new("RGB", (96, 96), (90, 80, 70)).save(folder / "painting.png")
+    Image.new("RGBA", (16, 16), (200, 100, 0, 255)).save(folder / "layer.png")
+    files = ["--painting", folder / "painting.png", "--layer", folder / "layer.png", "-o", folder / "out.png"]
+    more = ["--via", service.where, "--first-iterations", "1000", "--feather", "50"]
+    command = [sys.executable, "-m", "backend", "harmonize", *map(str, files), *more]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_job_that_waits_is_stopped_at_once(start, composite):
+    service = start()
+    client = service.client()
+    client.submit(job("ahead", steps=5000, milliseconds=50))
+    client.progress("ahead")
+    asked = []
+
+    def stop(step):
+        assert step.stage == "queue"
+        if step.iterations == 2:
+            asked.append(time.monotonic())
+            raise Cancelled()
+
+    runner = ServiceRunner(service.where)
+    with pytest.raises(Cancelled) as caught:
+        runner.harmonize(composite, settings(), stop)
+    answered = time.monotonic() - asked[0]
+    runner.close()
+    print(f"answered in {answered * 1e3:.0f} ms")
+    assert caught.value.best is None and len(asked) == 1
+    assert answered < 0.3
+
+
+def test_ctrl_c_while_the_job_waits_in_the_queue(start, tmp_path):
+    service = start()
+    client = service.client()
+    client.submit(job("ahead", steps=5000, milliseconds=50))
+    client.progress("ahead")
+    process = start_harmonize(service, tmp_path)
+    try:
+        while "queue 1/2" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        asked = time.monotonic()
+        while "nothing was written" not in process.stderr.readline():
+            assert process.poll() is None
+        answered = time.monotonic() - asked
+        process.wait(30)  # a program that has imported torch takes its time to end
+    finally:
+        process.kill()
+    print(f"answered in {answered:.2f} s")
+    assert answered < 1
+    assert process.returncode == 130
+    assert not (tmp_path / "out.png").exists()
+    client.submit(job("next"))
+    assert client.until(lambda m: isinstance(m, messages.Accepted) and m.job == "next").position == 1
+
+
+def test_ctrl_c_while_the_job_runs_keeps_the_best(service, tmp_path):
+    process = start_harmonize(service, tmp_path)
+    try:
+        while "mixing" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        words = process.communicate(timeout=30)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "the best so far" in words
+    assert (tmp_path / "out.partial.png").exists()
 
 
 def test_the_services_errors_keep_their_kind(runner, composite):

@@ -1,18 +1,33 @@
 """Message <-> frames: one JSON header, then the raw buffers it speaks of.
 
-    header = {"protocol": 1, "type": "Result", "buffers": [67108864], "body": {...}}
+    header = {"protocol": 2, "type": "Result", "buffers": [67108864], "body": {...}}
 
 In `body` a dataclass is an object with exactly its fields, a buffer an index into "buffers" (null if
-empty). An entry of "buffers" is the size of the next frame, or {"file": name, "size": n} for one in the
-exchange folder. The dataclasses' own type hints are the schema. Nothing is copied and nothing is
-allocated on a header's word: every declared size is compared with what is already there.
+empty). An entry of "buffers" is the size of a buffer in the frames that follow, or {"file": name,
+"size": n} for one in the exchange folder. A buffer longer than PIECE comes as several frames, all but the
+last of them PIECE bytes long: ZeroMQ encrypts frame by frame, so that one end decrypts while the other
+still encrypts, in memory that fits a processor's cache. The dataclasses' own type hints are the schema.
+Nothing is allocated on a header's word: every declared size is compared with what is already there.
 """
 
 import json
 import math
 import re
 from dataclasses import fields, is_dataclass
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Type, Union, get_type_hints
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    Union,
+    get_type_hints,
+)
 
 from .errors import ProtocolError
 from .exchange import SHARE_FROM, Exchange
@@ -29,11 +44,29 @@ class Limits(NamedTuple):
     buffers: int
     buffer: int
 
+    @property
+    def frame(self) -> int:
+        """Bytes of the longest frame, encrypted."""
+        return max(self.header, PIECE) + _CURVE
 
+    @property
+    def frames(self) -> int:
+        """Frames of the longest message."""
+        return 1 + self.buffers * -(-self.buffer // PIECE)
+
+
+# Bytes of a frame at most. Below a quarter of it the cost of each frame shows, above four times of it the
+# two ends begin to wait for each other.
+PIECE = 1 << 20
 # The largest raster: 8192 x 8192 RGBA in 32-bit float. Three rasters, each perhaps with its profile.
 REQUEST_LIMITS = Limits(header=1 << 16, depth=12, buffers=6, buffer=1 << 30)
 # Reports hold every iteration's losses.
 REPLY_LIMITS = Limits(header=1 << 22, depth=12, buffers=2, buffer=1 << 30)
+
+_CURVE = 64  # what CURVE adds to a frame (33 bytes), and some to spare
+
+# Puts the pieces of a buffer of so many bytes together.
+Join = Callable[[Sequence[Buffer], int], Buffer]
 
 _MAX_DIGITS = 20
 # Matches from every quote on, closed or not, so that hostile text cannot make it look twice.
@@ -41,20 +74,21 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _BRACKET = re.compile(rb"[][{}]")
 
 
-def encode(message: Message, exchange: Optional[Exchange] = None) -> List[Buffer]:
-    """The frames of `message`; buffers are the message's own objects, not copies.
+def encode(message: Message, exchange: Optional[Exchange] = None, reuse: bool = False) -> List[Buffer]:
+    """The frames of `message`; they are views of the message's own buffers, not copies.
 
-    With an `exchange` big buffers go there instead, as long as its disk has room.
+    With an `exchange` big buffers go there instead, as long as its disk has room. With `reuse` those that
+    were opened there are not put there again; the message then speaks of the same file.
     """
     buffers: List[Buffer] = []
     body = _pack(message, buffers)
-    table: List[Any] = []
+    job = getattr(message, "job", "")
+    names = [exchange.name_of(buffer) if exchange and reuse else None for buffer in buffers]
+    table = [_share(buffer, name, exchange, job) for buffer, name in zip(buffers, names)]
     frames: List[Buffer] = []
-    for buffer in buffers:
-        entry = _share(buffer, exchange)
-        table.append(entry)
+    for buffer, entry in zip(buffers, table):
         if isinstance(entry, int):
-            frames.append(buffer)
+            frames.extend(_pieces(buffer))
     header = {"protocol": PROTOCOL, "type": type(message).__name__, "buffers": table, "body": body}
     try:
         text = json.dumps(header, allow_nan=False, separators=(",", ":"))
@@ -63,12 +97,21 @@ def encode(message: Message, exchange: Optional[Exchange] = None) -> List[Buffer
     return [text.encode("ascii"), *frames]
 
 
+def join_in_memory(pieces: Sequence[Buffer], size: int) -> Buffer:
+    """One buffer of `pieces`; a single one is taken as it is."""
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
 def decode(
-    frames: Sequence[Buffer], accept: Tuple[Type, ...], limits: Limits, exchange: Optional[Exchange] = None
+    frames: Sequence[Buffer],
+    accept: Tuple[Type, ...],
+    limits: Limits,
+    exchange: Optional[Exchange] = None,
+    join: Join = join_in_memory,
 ) -> Message:
     """The message in `frames`, one of the types in `accept`; raises ProtocolError.
 
-    Without an `exchange` a message that names files is refused.
+    Without an `exchange` a message that names files is refused. `join` may put long buffers elsewhere.
     """
     if not frames:
         raise ProtocolError("The message is empty.")
@@ -76,7 +119,7 @@ def decode(
     types = {kind.__name__: kind for kind in accept}
     if not isinstance(header["type"], str) or header["type"] not in types:
         raise ProtocolError("There is no message {!r} here.".format(str(header["type"])[:40]), "unknown-type")
-    buffers = _gather(header["buffers"], frames[1:], limits, exchange)
+    buffers = _gather(header["buffers"], frames[1:], limits, exchange, join)
     unused = set(range(len(buffers)))
     message = _unpack(types[header["type"]], header["body"], buffers, unused)
     if unused:
@@ -84,9 +127,11 @@ def decode(
     return message
 
 
-def decode_request(frames: Sequence[Buffer], exchange: Optional[Exchange] = None) -> Message:
+def decode_request(
+    frames: Sequence[Buffer], exchange: Optional[Exchange] = None, join: Join = join_in_memory
+) -> Message:
     """What a client said to the service."""
-    return decode(frames, TO_SERVICE, REQUEST_LIMITS, exchange)
+    return decode(frames, TO_SERVICE, REQUEST_LIMITS, exchange, join)
 
 
 def decode_reply(frames: Sequence[Buffer], exchange: Optional[Exchange] = None) -> Message:
@@ -157,50 +202,70 @@ def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     return result
 
 
-def _share(buffer: Buffer, exchange: Optional[Exchange]) -> Any:
-    """The buffer's entry in the table: its size, or the file in the exchange that it was put into."""
+def _share(buffer: Buffer, name: Optional[str], exchange: Optional[Exchange], job: str) -> Any:
+    """The buffer's entry in the table: its size, or the file in the exchange, `name` if it has one already."""
     size = byte_size(buffer)
     if exchange is None or size < SHARE_FROM:
         return size
     try:
-        return {"file": exchange.put(buffer), "size": size}
+        return {"file": name or exchange.put([buffer], job), "size": size}
     except OSError:  # no room on the disk: the slow way works all the same
         return size
 
 
+def _pieces(buffer: Buffer) -> Iterator[Buffer]:
+    """The buffer itself if it is short, else views of PIECE bytes and a rest."""
+    if byte_size(buffer) <= PIECE:
+        yield buffer
+        return
+    view = memoryview(buffer).cast("B")
+    for start in range(0, view.nbytes, PIECE):
+        yield view[start : start + PIECE]
+
+
 def _gather(
-    table: Any, frames: Sequence[Buffer], limits: Limits, exchange: Optional[Exchange]
+    table: Any, frames: Sequence[Buffer], limits: Limits, exchange: Optional[Exchange], join: Join
 ) -> List[Buffer]:
-    """The buffers that the table declares, each checked against its size; every frame is one of them."""
+    """The buffers that the table declares, each checked against its size; every frame is part of one."""
     if not isinstance(table, list):
         raise ProtocolError("The buffer table is not a list.")
-    if max(len(table), len(frames)) > limits.buffers:
+    if len(table) > limits.buffers:
         raise ProtocolError(f"A message has at most {limits.buffers} buffers.", "too-large")
+    entries = [_entry(entry, limits) for entry in table]
     waiting = iter(frames)
-    buffers: List[Buffer] = []
-    for entry in table:
-        shared = isinstance(entry, dict)
-        name, size = _entry(entry)
-        if size > limits.buffer:
-            raise ProtocolError(f"A buffer has at most {limits.buffer} bytes.", "too-large")
-        if shared and exchange is None:
+    parts: List[List[Buffer]] = []
+    for name, size in entries:
+        if name and exchange is None:
             raise ProtocolError("Buffers come inside the message on this connection.")
-        buffer = exchange.open(name, size) if shared else next(waiting, b"")
-        if byte_size(buffer) != size:
-            raise ProtocolError("The buffers have not the sizes that the header declares.")
-        buffers.append(buffer)
+        parts.append([] if name else _take_pieces(waiting, size))
     if next(waiting, None) is not None:
         raise ProtocolError("The message has more frames than the header declares.")
-    return buffers
+    return [
+        exchange.open(name, size) if name else join(part, size) for (name, size), part in zip(entries, parts)
+    ]
 
 
-def _entry(entry: Any) -> Tuple[str, int]:
-    """File name ("" for a frame) and size of an entry in the buffer table."""
+def _take_pieces(waiting: Iterator[Buffer], size: int) -> List[Buffer]:
+    """The frames of one buffer of `size` bytes."""
+    pieces: List[Buffer] = []
+    for start in range(0, size, PIECE):
+        piece = next(waiting, b"")
+        if byte_size(piece) != min(PIECE, size - start):
+            raise ProtocolError("The buffers have not the sizes that the header declares.")
+        pieces.append(piece)
+    return pieces
+
+
+def _entry(entry: Any, limits: Limits) -> Tuple[str, int]:
+    """File name ("" for a buffer in frames) and size of an entry in the buffer table."""
     name, size = "", entry
-    if isinstance(entry, dict) and set(entry) == {"file", "size"}:
+    named = isinstance(entry, dict) and set(entry) == {"file", "size"}
+    if named:
         name, size = entry["file"], entry["size"]
-    if type(name) is not str or type(size) is not int or size <= 0:
+    if type(name) is not str or bool(name) != named or type(size) is not int or size <= 0:
         raise ProtocolError("An entry of the buffer table is neither a size nor a file.")
+    if size > limits.buffer:
+        raise ProtocolError(f"A buffer has at most {limits.buffer} bytes.", "too-large")
     return name, size
 
 
