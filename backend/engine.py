@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
-import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -16,15 +16,11 @@ from backend.harmonize.composite import Composite
 from backend.harmonize.config import Config, coarse_to_fine, published
 from backend.harmonize.errors import OutOfMemory
 from backend.harmonize.memo import Memo
+from backend.harmonize.ops.chunks import is_out_of_memory
 from backend.harmonize.pipeline import Outcome, harmonize
 from backend.harmonize.step import OnStep, ignore
 from plugin.painterly.protocol.geometry import Box, working_scale
 from plugin.painterly.protocol.parameters import AUTO, Value
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None
 
 SCHEDULES = {"pyramid": coarse_to_fine, "published": published}
 
@@ -39,11 +35,9 @@ class Engine:
     def describe(self) -> dict[str, Any]:
         """The machine as it would be used with device and precision on auto; loads no weights."""
         device = machine.choose_device(AUTO)
-        precision = machine.choose_precision(AUTO, device)
         return {
             "device": str(device),
-            "precision": str(precision).removeprefix("torch."),
-            "threads": torch.get_num_threads(),
+            **asdict(machine.choose(AUTO, device)),
             "torch": torch.__version__,
             "python": platform.python_version(),
         }
@@ -54,28 +48,35 @@ class Engine:
         """One job; `settings` are complete (`parameters.resolve`). Raises HarmonizeError kinds."""
         started = time.monotonic()
         network = self._network(settings)
+        machine.start_peak_memory(network.device)
         loaded = time.monotonic()
         config = configure(composite, settings)
         try:
             outcome = harmonize(composite, network, config, on_step, self._memo)
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             self._memo.clear()
+            machine.release(network.device)
             raise OutOfMemory(
                 f"The memory of {network.device} did not suffice; choose a smaller working resolution or the cpu."
             ) from error
         report = outcome.report
         report["seconds"] = {"load": round(loaded - started, 3), **report["seconds"]}
-        report["peak_memory_mb"] = _peak_memory(network.device)
+        report["peak_memory_mb"] = machine.peak_memory(network.device)
+        report["threads"] = torch.get_num_threads()
         report["versions"] = {"torch": torch.__version__, "python": platform.python_version()}
         return outcome
 
     def _network(self, settings: Mapping[str, Value]) -> networks.Network:
         device = machine.choose_device(str(settings["device"]))
-        dtype = machine.choose_precision(str(settings["precision"]), device)
+        way = machine.choose(str(settings["precision"]), device)
+        if device.type == "cpu" and way.threads != torch.get_num_threads():
+            torch.set_num_threads(way.threads)
         name = str(settings["network"])
-        key = (name, str(device), dtype)
-        if key not in self._networks:
-            self._networks = {key: networks.load(name).to(device, dtype)}  # one at a time: memory
+        key = (name, str(device), way.dtype, way.layout)
+        if key not in self._networks:  # one at a time: memory
+            self._networks = {key: networks.load(name).to(device, way.dtype, way.layout)}
         return self._networks[key]
 
 
@@ -102,13 +103,3 @@ def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
         full_frame=schedule == "published",
         published=schedule == "published",
     )
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Megabytes: the device's own peak on a graphics card, else this process's."""
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / 2**20)
-    if resource is None:
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))

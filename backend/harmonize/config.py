@@ -56,13 +56,13 @@ class Config:
 
 
 def coarse_to_fine(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:
-    """Large moves at half size where an iteration costs a quarter, few at full size to settle.
+    """Large moves at half size, where an iteration costs a quarter; the strokes at full size.
 
     Deviation from the paper (one scale, L-BFGS): the bench folder's README has the measured effect.
     """
     first = Level(0.5, Plan(first_iterations, step=2.0, bands=4))
-    coarse = Level(0.5, Plan(2 * second_iterations))
-    return first, (coarse, Level(1.0, Plan(second_iterations)))
+    coarse = Level(0.5, Plan(second_iterations * 2 // 3, step=1.5))
+    return first, (coarse, Level(1.0, Plan(second_iterations, step=2.5, bands=3)))
 
 
 def published(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:

@@ -61,7 +61,7 @@ class Network:
         Pixels are shifted by the ImageNet mean and divided by `std` (RGB, on the 0..255 scale).
         """
         self.name = name
-        self._order = order
+        self._order, self._layout = order, torch.channels_last
         self._mean = torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
         self._std = torch.tensor(list(std)).view(1, 3, 1, 1)
         names = sorted(weights)
@@ -71,15 +71,18 @@ class Network:
         ]
         self._calibrate()
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Network:
-        """A copy of this network on `device` in `dtype`, channels last (the fast layout everywhere)."""
+    def to(
+        self, device: torch.device, dtype: torch.dtype, layout: torch.memory_format = torch.channels_last
+    ) -> Network:
+        """A copy of this network on `device` in `dtype`, features in the memory format `layout`."""
         copy = object.__new__(type(self))
+        copy._layout = layout
         copy.name, copy._order = self.name, self._order
         copy._mean, copy._std = self._mean.to(device), self._std.to(device)
         copy._layers = [
             _Layer(
                 layer.name,
-                layer.weight.to(device, dtype).contiguous(memory_format=torch.channels_last),
+                layer.weight.to(device, dtype).contiguous(memory_format=layout),
                 layer.bias.to(device, dtype),
                 layer.pooled,
             )
@@ -111,7 +114,7 @@ class Network:
         x = (image - self._mean) / self._std
         if self._order == "BGR":
             x = x.flip(1)
-        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        x = x.to(self.dtype).contiguous(memory_format=self._layout)
         found: dict[str, Tensor] = {}
         for layer in self._layers:
             if layer.pooled:

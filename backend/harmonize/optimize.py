@@ -7,6 +7,7 @@ direction is far larger than those before, is undone and the optimizer's memory 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -188,7 +189,7 @@ def _optimizer(deltas: Sequence[Tensor], mask: Tensor, plan: Plan) -> torch.opti
 def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, iteration: int) -> None:
     """Under adam the step falls to a tenth along a half cosine, so that the last ones only settle."""
     if plan.method == "adam":
-        done = torch.tensor((iteration - 1) / max(1, plan.iterations))
-        factor = 0.1 + 0.45 * (1 + torch.cos(torch.pi * done)).item()
+        done = (iteration - 1) / max(1, plan.iterations)
+        factor = 0.1 + 0.45 * (1 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
             group["lr"] = plan.step * factor

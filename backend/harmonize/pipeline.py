@@ -17,11 +17,11 @@ from .first_pass import STYLE_LAYERS as FIRST_LAYERS
 from .first_pass import first_pass
 from .memo import Memo, digest
 from .networks import Network
-from .ops.masks import gaussian_blur, loose_mask
+from .ops.masks import feathered, loose_mask
 from .optimize import OnIteration
 from .progress import Progress, Stage
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
-from .second_pass import match, recolored, second_pass
+from .second_pass import carried, match, recolored, second_pass
 from .step import OnStep, ignore
 from .style_level import Weights, content_weight, estimate, weights
 
@@ -79,10 +79,9 @@ class _Run:
         self._picture: Tensor | None = None
 
     def through(self) -> Outcome:
-        start, guide = self._first(), None
+        mapping, picture = self._mapping(), None
         for index, scene in enumerate(self._scenes):
-            start, guide = self._between(start, scene, first=index == 0)
-            start = self._second(index, scene, start, guide)
+            picture = self._second(index, scene, mapping, picture)
         return self._finish()
 
     def so_far(self) -> Outcome | None:
@@ -94,49 +93,54 @@ class _Run:
     def _first(self) -> Tensor:
         """Pass 1's whole picture; kept, since it does not depend on style level or other weights."""
         scene, plan = self._first_scene, self._config.first.plan
-        key = (
-            "first",
-            self._key(scene),
-            digest(scene.naive, scene.tight),
-            plan,
-            scene.region,
-            self._config.published,
-        )
-        return self._memo.get(
-            key,
-            lambda: scene.region.paste(
-                scene.naive,
-                first_pass(
-                    scene,
-                    self._network,
-                    self._source(scene, FIRST_LAYERS),
-                    plan,
-                    self._on(0, scene),
-                    colours=not self._config.published,
-                ),
-            ),
-        )
 
-    def _between(self, picture: Tensor, scene: Scene, first: bool) -> tuple[Tensor, Tensor]:
-        """What a level starts from and what is matched, both the region's, from the picture before it.
+        def make() -> Tensor:
+            source = self._source(scene, FIRST_LAYERS)
+            colours = not self._config.published
+            picture = first_pass(scene, self._network, source, plan, self._on(0, scene), colours)
+            return scene.region.paste(scene.naive, picture)
 
-        The change made so far is enlarged, not the picture, so that the naive picture's fine detail
-        stays. Pass 2's first level starts from the naive picture, as published.
+        return self._memo.get(("first", *self._first_key()), make)
+
+    def _mapping(self) -> Tensor:
+        """The one mapping that serves every scale: matched at the finest, where small objects are seen."""
+        scene = self._scenes[-1]
+
+        def make() -> Tensor:
+            guide = scene.region.of(self._changed(self._first(), scene))
+            source = self._source(scene, SECOND_LAYERS)
+            return match(guide, scene, self._network, source, self._config.published)
+
+        return self._memo.get(("mapping", self._key(scene), scene.region, *self._first_key()), make)
+
+    def _first_key(self) -> tuple:
+        """What pass 1's picture, and with it the mapping, depends on."""
+        scene, settings = self._first_scene, self._config
+        objects = digest(scene.naive, scene.tight)
+        return self._key(scene), objects, settings.first.plan, scene.region, settings.published
+
+    def _changed(self, picture: Tensor, scene: Scene) -> Tensor:
+        """The naive picture with the change made so far in `picture` (whole, any size): (3, H, W) 0..255.
+
+        The change is enlarged, not the picture, so that the object's own fine detail stays.
         """
-        size = tuple(scene.naive.shape[1:])
         before = resize(self._composite.naive.to(picture.device), tuple(picture.shape[1:])) * 255
-        guide = (scene.naive + resize(picture - before, size)).clamp(0, 255)
-        guide = torch.lerp(scene.painting, guide, scene.loose)
-        start = scene.naive if first else guide
-        return scene.region.of(start), scene.region.of(guide)
+        change = resize(picture - before, tuple(scene.naive.shape[1:]))
+        return torch.lerp(scene.painting, (scene.naive + change).clamp(0, 255), scene.loose)
 
-    def _second(self, index: int, scene: Scene, start: Tensor, guide: Tensor) -> Tensor:
+    def _second(self, index: int, scene: Scene, mapping: Tensor, picture: Tensor | None) -> Tensor:
+        """Pass 2 at one level, from the level before's `picture` or, at the first, the recoloured object
+        (as published: the naive picture)."""
         source = self._source(scene, SECOND_LAYERS)
-        settings = self._config
-        mapping = match(guide, scene, self._network, source, colours=not settings.published)
-        if index == 0 and not settings.published:
+        if scene is not self._scenes[-1]:
+            mapping = carried(mapping, self._scenes[-1], scene)
+        if picture is not None:
+            start = scene.region.of(self._changed(picture, scene))
+        elif self._config.published:
+            start = scene.region.of(scene.naive)
+        else:
             start = recolored(mapping, scene)
-        picture = second_pass(
+        painted = second_pass(
             start,
             mapping,
             scene,
@@ -146,7 +150,7 @@ class _Run:
             self._levels[index].plan,
             self._on(index + 1, scene),
         )
-        self._picture = scene.region.paste(scene.painting, picture)
+        self._picture = scene.region.paste(scene.painting, painted)
         return self._picture
 
     def _weights(self) -> Weights:
@@ -182,10 +186,9 @@ class _Run:
         return postprocess.enlarge(picture, painting.to(device), loose.to(device), self._config.seed)
 
     def _outcome(self, image: Tensor) -> Outcome:
-        """Feathered with the tight mask: half weight at its edge, none `feather` pixels outside."""
-        mask = self._composite.mask
-        alpha = gaussian_blur(mask, self._config.feather / 2)
-        alpha = torch.where(alpha < ALPHA_CUT, 0.0, alpha).clamp(0, 1)
+        """Feathered with the tight mask, leaning inwards: a cut-out's rim carries its old background."""
+        alpha = feathered(self._composite.mask, self._config.feather)
+        alpha = torch.where(alpha < ALPHA_CUT, 0.0, alpha)
         image = torch.where(alpha > 0, image.cpu().float(), self._composite.painting)
         return Outcome(image, alpha, self._report())
 

@@ -36,18 +36,61 @@ FACTOR = {
 
 
 def match(
-    guide: Tensor, scene: Scene, network: Network, source: dict[str, Tensor], colours: bool = True
+    guide: Tensor, scene: Scene, network: Network, source: dict[str, Tensor], published: bool = False
 ) -> Tensor:
     """The consistent field at the reference layer from `guide` (the region, (3, h, w) 0..255, pass 1's
-    result) to the scene's painting: (2, h/8, w/8). `colours` lets the matching see them."""
+    result) to the scene's painting: (2, h/8, w/8).
+
+    Deviations, left out with `published`: the matching sees colours (`ops/matching.py`), and the object's
+    positions are made consistent among themselves. On an object of few positions the surroundings, which
+    match themselves, otherwise outvote it: style 1.98 against 1.83 on the smallest of five examples.
+    """
     masks = down_the_network(scene.region.of(scene.loose), network.structure, (REFERENCE,))
     where = asked(masks[REFERENCE])
     with torch.no_grad():
         query = network.features(guide[None], (REFERENCE,))[REFERENCE][0]
     reference = source[REFERENCE][0]
-    pair = scene.colours(tuple(query.shape[1:]), tuple(reference.shape[1:])) if colours else None
+    size = tuple(query.shape[1:])
+    pair = None if published else scene.colours(size, tuple(reference.shape[1:]))
     field = nearest_neighbours(_normalized(query), _normalized(reference), where, colours=pair)
-    return spatially_consistent(field, resize(scene.painting, reference.shape[1:]))
+    painting = resize(scene.painting, reference.shape[1:])
+    consistent = spatially_consistent(field, painting)
+    if published:
+        return consistent
+    inside = resize(scene.region.of(scene.tight), size) > 0.5
+    own = spatially_consistent(torch.where(inside, field, -1), painting)
+    return torch.where(own >= 0, own, consistent)
+
+
+def carried(field: Tensor, fine: Scene, coarse: Scene) -> Tensor:
+    """`match`'s field of the scene `fine` for the same composite at a coarser scale.
+
+    Each of the coarse region's positions takes the match of the fine position at its centre. Deviation
+    from the paper, which has one scale: the mapping is found once and reused at every scale of the
+    pyramid as at every layer, where matching each level anew lost small objects (style 1.72 against
+    1.67 on five examples) and took longer.
+    """
+    cell = FACTOR["relu1_1"]
+    sizes = [tuple(scene.painting.shape[1:]) for scene in (fine, coarse)]
+    ratios = [large / small for large, small in zip(*sizes)]
+    ours, theirs = coarse.region, fine.region
+    rows = _cells_at(range(ours.top, ours.bottom, cell), ratios[0], theirs.top, field.shape[1], cell)
+    columns = _cells_at(range(ours.left, ours.right, cell), ratios[1], theirs.left, field.shape[2], cell)
+    taken = field[:, rows.to(field.device)][:, :, columns.to(field.device)]
+    scale = torch.tensor(ratios, device=field.device).view(2, 1, 1)
+    last = field.new_tensor([side // cell - 1 for side in sizes[1]]).view(2, 1, 1)
+    places = torch.minimum(((taken + 0.5) / scale).floor().long(), last)
+    return torch.where(taken[:1] >= 0, places, -1)
+
+
+def _cells_at(starts: range, ratio: float, origin: int, count: int, cell: int) -> Tensor:
+    """The cells, `count` of them from `origin` on, at the centres of coarser cells that begin at `starts`.
+
+    Pixels; `ratio` is the finer scale's to the coarser's. A last cell that is not whole is none.
+    """
+    whole = torch.tensor([start for start in starts if start + cell <= starts.stop], dtype=torch.float64)
+    centres = (whole + cell / 2) * ratio
+    return ((centres - origin) / cell).floor().long().clamp(0, count - 1)
 
 
 def recolored(field: Tensor, scene: Scene) -> Tensor:

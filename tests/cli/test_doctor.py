@@ -13,7 +13,7 @@ from backend.harmonize import networks
 from backend.service import keys
 from plugin.painterly.protocol.places import places
 
-MEASURED = {"precision": "float32", "seconds": {"float32": 0.25, "bfloat16": 0.5}}
+MEASURED = machine.Measurement({machine.Way("float32"): 0.25, machine.Way("bfloat16"): 0.5})
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,9 @@ def test_all_in_order(painterly):
     lines = finished.out.splitlines()
     assert all(line.startswith("OK ") for line in lines) and len(lines) <= 24
     assert any(torch.__version__.split("+")[0] in line for line in lines)
-    assert any("float32 0.25 s, bfloat16 0.5 s" in line for line in lines)
+    (measured,) = [line for line in lines if line.startswith("OK   measured")]
+    assert measured.index("float32 channels_last") < measured.index("0.250 s") < measured.index("bfloat16")
+    assert torch.__version__ in measured
     assert any("CURVE" in line for line in lines) and any("checksum right" in line for line in lines)
 
 
@@ -57,7 +59,7 @@ def test_json(painterly, no_weights_read):
     found = checks(finished)
     assert {*doctor.PACKAGES, "device", "network", "vgg19", "vgg16", "messages", "disk"} <= set(found)
     assert found["cache"]["text"].startswith(str(places().cache))
-    assert found["device"]["text"].split(", ")[:2] == [str(machine.choose_device("auto")), "float32"]
+    assert found["device"]["text"] == f"{machine.choose_device('auto')}, {machine.Way('float32')}"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "gone"])
@@ -93,12 +95,17 @@ def test_downloaded_network(tmp_path, monkeypatch, content, ok):
     assert doctor._download("vgg19").ok is ok and str(path) in doctor._download("vgg19").text
 
 
-def test_reset_precision_measures_anew(painterly, quick, no_weights_read):
+def test_reset_choice_measures_anew(painterly, quick, no_weights_read):
     painterly("doctor")
     painterly("doctor")
     assert len(quick) == 1
-    painterly("doctor", "--reset-precision")
+    painterly("doctor", "--reset-choice")
     assert len(quick) == 2
+
+
+def test_a_measurement_on_a_busy_machine_is_told(painterly, no_weights_read, monkeypatch):
+    monkeypatch.setattr(machine, "measure", lambda device: machine.Measurement(MEASURED.single, busy=True))
+    assert "was busy" in checks(painterly("doctor", "--json"))["measured"]["text"]
 
 
 def test_a_package_that_does_not_load(painterly, no_weights_read, monkeypatch):

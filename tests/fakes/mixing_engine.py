@@ -1,5 +1,6 @@
 """An engine of one line, to see that pictures come and go unharmed."""
 
+import os
 import time
 
 import torch
@@ -7,15 +8,22 @@ import torch
 from backend.harmonize.errors import Cancelled
 from backend.harmonize.pipeline import Outcome
 from backend.harmonize.step import Step
+from tests.fakes.backend import STARVES
+from tests.fakes.scarcity import starve
 
 
 class MixingEngine:
-    """As backend.engine.Engine: half painting, half pasted object, in `first_iterations` steps."""
+    """As backend.engine.Engine: half painting, half pasted object, in `first_iterations` steps.
+
+    With a `seed` of STARVES it asks torch for more memory than there is.
+    """
 
     def describe(self):
-        return {"device": "cpu", "torch": torch.__version__}
+        return {"device": "cpu", "torch": torch.__version__, "pid": os.getpid()}
 
     def harmonize(self, composite, settings, on_step):
+        if settings["seed"] == STARVES:
+            starve(lambda size: torch.zeros(size, dtype=torch.uint8))
         outcome = mixed(composite)
         steps = settings["first_iterations"]
         try:

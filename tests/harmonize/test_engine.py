@@ -90,12 +90,25 @@ def test_a_job_with_the_packaged_network_and_the_next_one_warm(small, monkeypatc
     assert set(report["versions"]) == {"torch", "python"} and "load" in report["seconds"]
 
 
-def test_memory_that_does_not_suffice_is_a_sentence(small, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+        ),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+        MemoryError(),
+    ],
+)
+def test_memory_that_does_not_suffice_is_a_sentence(small, monkeypatch, error):
     def exhausted(*arguments):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        raise error
 
     monkeypatch.setattr(module, "harmonize", exhausted)
-    monkeypatch.setattr(Engine, "_network", lambda self, settings: type("N", (), {"device": "cpu"}))
+    monkeypatch.setattr(
+        Engine, "_network", lambda self, settings: type("N", (), {"device": torch.device("cpu")})
+    )
     with pytest.raises(OutOfMemory, match="smaller working resolution"):
         Engine().harmonize(small, resolve("balanced", TINY))
 
@@ -115,6 +128,33 @@ def test_missing_weights_are_told_and_nothing_is_kept(small, monkeypatch):
 def test_describing_loads_no_weights(monkeypatch, tmp_path):
     monkeypatch.setenv("PAINTERLY_HOME", str(tmp_path))
     monkeypatch.setattr(module.networks, "load", lambda name: pytest.fail("weights were loaded"))
-    monkeypatch.setattr(module.machine, "measure", lambda device: {"precision": "float32", "seconds": {}})
+    way = module.machine.Way("float32", threads=3)
+    found = module.machine.Measurement({way: 1.0}, shared={way: 1.0})
+    monkeypatch.setattr(module.machine, "measure", lambda device: found)
     description = Engine().describe()
     assert description["precision"] == "float32" and description["torch"] == torch.__version__
+    assert description["threads"] == 3 and description["memory_format"] == "channels_last"
+
+
+def test_other_errors_are_not_called_a_lack_of_memory(small, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(module, "harmonize", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        Engine().harmonize(small, resolve("balanced", TINY))
+
+
+def test_the_measured_choice_is_what_the_engine_computes_with(small, monkeypatch, tmp_path):
+    """On auto; afterwards the threads are as before."""
+    monkeypatch.setenv("PAINTERLY_HOME", str(tmp_path))
+    before = torch.get_num_threads()
+    way = module.machine.Way("bfloat16", threads=before + 1)
+    slow = module.machine.Way("float32")
+    found = module.machine.Measurement({way: 0.1, slow: 1.0}, shared={way: 0.1})
+    monkeypatch.setattr(module.machine, "measure", lambda device: found)
+    try:
+        report = Engine().harmonize(small, resolve("balanced", {**TINY, "precision": "auto"})).report
+    finally:
+        torch.set_num_threads(before)
+    assert (report["precision"], report["threads"]) == ("bfloat16", before + 1)

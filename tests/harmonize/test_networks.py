@@ -231,3 +231,12 @@ def test_a_copy_in_another_precision_leaves_the_original(thin):
         coarse = half.features(image, ["relu4_1"])["relu4_1"]
     assert coarse.dtype == torch.bfloat16
     assert (coarse.float() - full).norm() < 0.05 * full.norm()
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_features_come_in_the_memory_format_asked_for_and_are_the_same(thin, layout, generator):
+    picture = torch.rand(1, 3, 48, 64, generator=generator) * 255
+    other = thin.to(thin.device, thin.dtype, layout)
+    found, expected = (net.features(picture, ("relu3_1",))["relu3_1"] for net in (other, thin))
+    assert found.is_contiguous(memory_format=layout)
+    assert (found - expected).abs().max() < 1e-5 * expected.max()  # sums in another order

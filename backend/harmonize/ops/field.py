@@ -97,14 +97,43 @@ def vote(field: Tensor, source: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     `source` (C, H, W) float on the field's source grid. Returns the mean (C, h, w), and the number of
     patches over each pixel (1, h, w); the mean is 0 where that is 0.
     """
+    weights = source.new_ones(()).expand(patch * patch, *field.shape[1:])
+    return _laid(field, source, patch, weights)
+
+
+def closest_vote(
+    field: Tensor, source: Tensor, patch: int, cost: Tensor, tolerance: float, reach: float
+) -> tuple[Tensor, Tensor]:
+    """Like `vote`, but a pixel listens to the patches that fit best and are centred near it.
+
+    `cost` (h, w) is each patch's mean squared difference. A patch's weight falls off as a Gaussian of the
+    root of its cost above that of the best patch over the pixel (standard deviation `tolerance`) and of the
+    pixel's distance to its centre (`reach`, pixels). Returns the mean and the sum of weights (1, h, w).
+    """
+    radius, (height, width) = patch // 2, cost.shape
+    cost = torch.where(field[0] >= 0, cost, torch.inf)[None]
+    best = -F.max_pool2d(-cost, patch, stride=1, padding=radius)
+    padded = F.pad(cost, (radius,) * 4, value=torch.inf)
+    weights = []
+    for dy in range(-radius, radius + 1):
+        for dx in range(-radius, radius + 1):
+            own = padded[:, radius + dy : radius + dy + height, radius + dx : radius + dx + width]
+            fit = (best - own) / (2 * tolerance**2) - (dy * dy + dx * dx) / (2 * reach**2)
+            weights.append(torch.where(own < torch.inf, fit.exp(), 0.0)[0])
+    return _laid(field, source, patch, torch.stack(weights))
+
+
+def _laid(field: Tensor, source: Tensor, patch: int, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Source patches laid around each position and averaged by `weights` (patch^2, h, w): for each offset
+    the weight that a pixel gives to its neighbour's patch. Also their sum (1, h, w)."""
     _, height, width = field.shape
-    radius = patch // 2
     total = source.new_zeros(source.shape[0], height, width)
     count = source.new_zeros(1, height, width)
-    for proposal in neighbour_proposals(field, radius, tuple(source.shape[1:])):
+    limits = tuple(source.shape[1:])
+    for proposal, weight in zip(neighbour_proposals(field, patch // 2, limits), weights):
         # The neighbour at offset d says what lies here: its match minus d.
-        valid = (proposal[0] >= 0).to(source.dtype)
+        valid = (proposal[0] >= 0) * weight
         flat = (proposal[0] * source.shape[2] + proposal[1]).clamp_min(0)
         total += source.flatten(1)[:, flat.flatten()].view_as(total) * valid
         count += valid
-    return total / count.clamp_min(1), count
+    return total / torch.where(count > 0, count, 1.0), count

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .chunks import chunked
+
 # Entries of one block of the similarity table (float32: 64 MB); never a whole N x N table.
 BLOCK = 1 << 24
 
@@ -34,7 +36,7 @@ def nearest_neighbours(
     size = where.shape
     asked = where.flatten().nonzero()[:, 0]
     vectors = _patches(source, patch)  # (C patch^2, H W)
-    vectors = vectors / vectors.norm(dim=0, keepdim=True).clamp_min(1e-8)
+    vectors /= vectors.norm(dim=0, keepdim=True).clamp_min(1e-8)
     wanted = _patches(query, patch)[:, asked]  # (C patch^2, N)
     if colours is not None:
         wanted = wanted / wanted.norm(dim=0, keepdim=True).clamp_min(1e-8)
@@ -44,10 +46,9 @@ def nearest_neighbours(
         wanted = torch.cat((wanted, 2 * COLOUR * own[:, asked], one))
         vectors = torch.cat((vectors, other, (other**2).sum(dim=0, keepdim=True)))
     rows = max(1, BLOCK // vectors.shape[1])
-    best = [(part @ vectors).argmax(dim=1) for part in wanted.T.split(rows)]
+    best = chunked(lambda part: (wanted.T[part] @ vectors).argmax(dim=1), len(asked), rows)
     index = torch.full((size[0] * size[1],), -1, dtype=torch.int64, device=where.device)
-    if best:
-        index[asked] = torch.cat(best)
+    index[asked] = best
     width = source.shape[2]
     row = torch.where(index < 0, index, index // width)
     column = torch.where(index < 0, index, index % width)

@@ -13,7 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .chunks import chunked
+
 JUMPS = (8, 4, 2, 1)
+AT_ONCE = 1 << 16  # patches compared at once: 37 MB of 7 x 7 in RGB
 
 
 @dataclass
@@ -25,6 +28,7 @@ class _Search:
     source: Tensor  # (H * W, C)
     limits: tuple[int, int]  # H, W
     offsets: Tensor  # (2, patch^2)
+    reach: int  # a patch goes this far from its centre
     match: Tensor  # (2, N)
     cost: Tensor  # (N,)
 
@@ -40,17 +44,21 @@ class _Search:
 
     def inside(self, centre: Tensor) -> Tensor:
         """Patch centres moved so that whole patches lie in the source."""
-        reach = int(self.offsets.max())
-        low = torch.full_like(centre[:, :1], reach)
-        high = centre.new_tensor(self.limits)[:, None] - 1 - reach
-        return torch.minimum(torch.maximum(centre, low), high)
+        row, column = (
+            where.clamp(self.reach, limit - 1 - self.reach) for where, limit in zip(centre, self.limits)
+        )
+        return torch.stack((row, column))
 
     def distance(self, centre: Tensor) -> Tensor:
         """Summed squared differences of the patches to those around `centre` (2, N): (N,)."""
-        row = centre[0, :, None] + self.offsets[0]
-        column = centre[1, :, None] + self.offsets[1]
-        found = self.source[row * self.limits[1] + column]  # (N, patch^2, C)
-        return ((found - self.patches) ** 2).sum(dim=(1, 2))
+
+        def of(part: slice) -> Tensor:
+            row = centre[0, part, None] + self.offsets[0]
+            column = centre[1, part, None] + self.offsets[1]
+            found = self.source[row * self.limits[1] + column]  # (n, patch^2, C)
+            return ((found - self.patches[part]) ** 2).sum(dim=(1, 2))
+
+        return chunked(of, centre.shape[1], AT_ONCE)
 
 
 def patchmatch(
@@ -90,7 +98,14 @@ def _begin(query, source, where, generator, start, patch) -> _Search:
     limits = tuple(source.shape[1:])
     match = _draw(generator, at.shape, at.device) * at.new_tensor(limits)[:, None]
     search = _Search(
-        patches, at, source.permute(1, 2, 0).reshape(-1, len(source)), limits, offsets, match.long(), match[0]
+        patches,
+        at,
+        source.permute(1, 2, 0).reshape(-1, len(source)),
+        limits,
+        offsets,
+        radius,
+        match.long(),
+        match[0],
     )
     search.match = search.inside(search.match)
     search.cost = search.distance(search.match)
@@ -111,7 +126,7 @@ def _propagate(search: _Search, where: Tensor) -> None:
             there = (y >= 0) & (y < height) & (x >= 0) & (x < width)
             neighbour = dense[:, y.clamp(0, height - 1), x.clamp(0, width - 1)]
             valid = there & (neighbour[0] >= 0)
-            search.propose(neighbour - neighbour.new_tensor((dy, dx))[:, None], valid)
+            search.propose(torch.stack((neighbour[0] - dy, neighbour[1] - dx)), valid)
 
 
 def _random_search(search: _Search, generator: torch.Generator) -> None:

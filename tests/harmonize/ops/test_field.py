@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.harmonize.ops.field import (
+    closest_vote,
     matched_set,
     neighbour_proposals,
     spatially_consistent,
@@ -148,3 +149,35 @@ def test_voting_equals_the_loop(generator, patch):
 def test_voting_says_where_it_knows_nothing():
     picture, count = vote(torch.full((2, 4, 4), -1), torch.rand(3, 8, 8), patch=3)
     assert (picture == 0).all() and (count == 0).all()
+
+
+def test_the_closest_vote_of_a_translation_is_the_shifted_picture(generator):
+    source = torch.rand(3, 20, 22, generator=generator)
+    cost = torch.rand(12, 13, generator=generator)
+    picture, weight = closest_vote(translation((12, 13), 5, 7), source, 7, cost, 0.3, 2.0)
+    torch.testing.assert_close(picture, source[:, 5:17, 7:20])
+    assert (weight > 0).all()
+
+
+def test_a_bad_patch_has_no_say_where_a_good_one_lies():
+    """Two patches overlap: one matched with the black half and fitting, one with the white half and not."""
+    source = torch.cat((torch.zeros(1, 8, 8), torch.ones(1, 8, 8)), dim=2)
+    field = torch.full((2, 5, 6), -1)
+    field[:, 2, 2], field[:, 2, 3] = torch.tensor((4, 4)), torch.tensor((4, 11))
+    cost = torch.zeros(5, 6)
+    cost[2, 3] = 0.5
+    picture, _ = closest_vote(field, source, 3, cost, tolerance=0.05, reach=2.0)
+    assert (picture[0, 1:4, 1:4] < 1e-6).all()  # all that the fitting patch covers
+    assert (picture[0, 1:4, 4] == 1).all()  # only the other one lies here
+    mean, _ = vote(field, source, 3)
+    assert (mean[0, 1:4, 2:4] == 0.5).all()  # what averaging makes of it
+
+
+@pytest.mark.parametrize("patch", [3, 7])
+def test_the_closest_vote_without_preference_is_the_vote(generator, patch):
+    source = torch.rand(3, 9, 10, generator=generator)
+    field = random_field((7, 6), (9, 10), 0.3, seed=5)
+    expected, count = vote(field, source, patch)
+    picture, weight = closest_vote(field, source, patch, torch.zeros(7, 6), 1.0, reach=1e4)
+    torch.testing.assert_close(picture, expected)
+    torch.testing.assert_close(weight, count)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from backend.harmonize.ops.masks import (
     down_the_network,
+    feathered,
     gaussian_blur,
     grow,
     loose_mask,
@@ -95,3 +96,22 @@ def test_masks_have_the_features_sizes_when_pools_round_down(thin):
 def test_the_middle_of_a_large_mask_stays_one(thin):
     found = down_the_network(torch.ones(1, 320, 320), thin.structure, ["relu4_1"])["relu4_1"]
     assert found[0, 20, 20] == pytest.approx(1)
+
+
+def test_a_hard_edge_fades_inwards():
+    alpha = feathered(half_plane(64, 32), 6.0)[0, 32]
+    inner, outer = sorted((alpha[31].item(), alpha[32].item()), reverse=True)
+    assert outer < 0.25 < inner and inner - outer < 0.25
+    assert sorted(alpha.tolist()) in (alpha.tolist(), alpha.flip(0).tolist())
+    assert alpha.max() == pytest.approx(1) and (alpha == 0).sum() >= 32 - 6
+
+
+@pytest.mark.parametrize("width", [0.0, 3.0, 10.0])
+def test_even_transparency_stays(width):
+    mask = torch.full((1, 30, 30), 0.4)
+    torch.testing.assert_close(feathered(mask, width), mask)
+
+
+def test_no_feather_is_the_mask(generator):
+    mask = torch.rand(1, 9, 11, generator=generator)
+    torch.testing.assert_close(feathered(mask, 0.0), mask)
