@@ -2,11 +2,13 @@
 
 `paper` takes hours, so it is never run: a few of its iterations are timed for each size and device in
 the same run, and its total is estimated from them. Every other row's ratio is to that estimate.
+With --profile it is told where each row's time goes, with --growth how it grows with object and canvas.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import sys
@@ -17,7 +19,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence, TypeVar
 
 import pyvips
 
-from backend.cli import bench_machine, bench_measure
+from backend.cli import bench_growth, bench_machine, bench_measure
 from backend.cli.arguments import parse_offset, sentence
 from backend.cli.bench_measure import PAPER, Case, Row
 from backend.cli.failure import Stopped
@@ -36,6 +38,7 @@ from plugin.painterly.protocol.parameters import (
 
 T = TypeVar("T")
 SMALLEST = WARM_UP_SIZE = 128
+PROFILE = "backend.cli.bench_profile"
 LARGEST = int(BY_NAME["resolution"].maximum)
 
 
@@ -75,30 +78,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", type=Path, metavar="FILE", help="a cut-out, instead of naive and mask")
     parser.add_argument("--offset", type=sentence(parse_offset), default=(0, 0), metavar="X,Y", help="of it")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.add_argument(
+        "--clock",
+        choices=list(bench_measure.CLOCKS),
+        default="wall",
+        help="processor counts this process's own time, for a machine that does other work (with "
+        "OMP_NUM_THREADS=1) [wall]",
+    )
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument(
+        "--profile", action="store_true", help=f"tell the share of each part of the method; without {PAPER}"
+    )
+    modes.add_argument(
+        "--growth",
+        type=Path,
+        metavar="FOLDER",
+        help="instead of --sizes: time and memory against the object's and the canvas's size, as "
+        f"{bench_growth.NAME}.svg and .json in FOLDER",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     sources = _sources(args)
     load(sources, LARGEST)  # wrong files are told of before any long work
-    rows: list[Row] = []
-    stopped = False
-    with tempfile.TemporaryDirectory(prefix="painterly-bench-") as folder:
-        try:
-            for case in _cases(args, sources, Path(folder)):
-                rows.append(bench_measure.measure_apart(case))
-                print(f"{case.title}: {_said(rows[-1])}", file=sys.stderr, flush=True)
-        except KeyboardInterrupt:
-            stopped = True
     about = {
         "machine": bench_machine.machine(),
         "commit": bench_machine.commit(),
         "settings": _settings(args),
     }
-    results = with_ratios(rows)
-    print(json.dumps({**about, "rows": results}, indent=2) if args.json else _page(about, results))
+    measured: list[tuple[Case, Row]] = []
+    stopped = False
+    with tempfile.TemporaryDirectory(prefix="painterly-bench-") as folder:
+        try:
+            for case in (_growing if args.growth else _cases)(args, sources, Path(folder)):
+                measured.append((case, bench_measure.measure_apart(case, _work(args))))
+                print(f"{case.title}: {_said(measured[-1][1])}", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            stopped = True
+    (_tell_growth if args.growth else _tell)(args, about, measured)
     if stopped:
-        raise Stopped("Stopped; the table holds what was measured before.")
-    return 1 if any(row.error for row in rows) else 0
+        raise Stopped("Stopped; what was measured before is told.")
+    return 1 if any(row.error for _, row in measured) else 0
+
+
+def _work(args: argparse.Namespace) -> Callable[[Case], Row]:
+    """What measures one row; profiling needs torch, which takes seconds to load, so it waits until then."""
+    return importlib.import_module(PROFILE).profile if args.profile else bench_measure.measure
+
+
+def _tell(args: argparse.Namespace, about: Mapping[str, Any], measured: Sequence[tuple[Case, Row]]) -> None:
+    results = with_ratios([row for _, row in measured])
+    if args.profile:
+        profile = importlib.import_module(PROFILE)
+        results = [{**row, "network_share": profile.network_share(row["parts"])} for row in results]
+    print(json.dumps({**about, "rows": results}, indent=2) if args.json else _page(about, results))
+    if args.profile and not args.json:
+        print("", profile.table(results), sep="\n")
+
+
+def _tell_growth(
+    args: argparse.Namespace, about: Mapping[str, Any], measured: Sequence[tuple[Case, Row]]
+) -> None:
+    points = [bench_growth.point(case, row) for case, row in measured if not row.error]
+    bench_growth.write(about, points, args.growth)
+    found = {**about, "points": [asdict(point) for point in points]}
+    print(json.dumps(found, indent=2) if args.json else bench_growth.table(points))
 
 
 def with_ratios(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -117,7 +161,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of `with_ratios` as text in columns; failed ones end in their sentence."""
     stages = list(dict.fromkeys(stage for row in rows for stage in row["stages"]))
     passes = list(dict.fromkeys(stage for row in rows for stage in row["per_iteration"]))
-    head = ["size", "preset", "device", "precision", *(f"{stage} s" for stage in stages)]
+    head = ["size", "preset", "device", "precision", "threads", *(f"{stage} s" for stage in stages)]
     head += [*(f"{stage} s/it" for stage in passes), "total s", "peak MB", "added MB", "of paper"]
     lines = [head, *(_cells(row, stages, passes) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
@@ -133,6 +177,7 @@ def _cells(row: Mapping[str, Any], stages: Sequence[str], passes: Sequence[str])
         row["preset"] + (" (estimated)" if row["estimated"] else ""),
         row["device"],
         row["precision"],
+        _number(row["threads"], 0),
         *(_number(row["stages"].get(stage), 2) for stage in stages),
         *(_number(row["per_iteration"].get(stage), 3) for stage in passes),
         _number(row["total"], 1),
@@ -165,10 +210,13 @@ def _said(row: Row) -> str:
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    short = "level" if args.growth else f"pass of {PAPER}"
+    presets = args.presets if args.growth or args.profile else dict.fromkeys((*args.presets, PAPER))
     return {
         "picture": "demo" if args.painting is None else args.painting.name,
-        "timed": f"{args.iterations} iterations of each pass of {PAPER}",
-        **{preset: _told(preset) for preset in dict.fromkeys((*args.presets, PAPER))},
+        "timed": f"{args.iterations} iterations of each {short}",
+        "clock": args.clock,
+        **{preset: _told(preset) for preset in presets},
     }
 
 
@@ -194,11 +242,26 @@ def _cases(args: argparse.Namespace, sources: Sources, folder: Path) -> Iterator
     for size in args.sizes:
         scaled = resized(sources, size, folder)
         for device in args.devices:
-            runs = [(PAPER, str(PRESETS[PAPER]["precision"]))]
+            runs = [] if args.profile else [(PAPER, str(PRESETS[PAPER]["precision"]))]
             others = [preset for preset in args.presets if preset != PAPER]
             runs += [(preset, precision) for precision in args.precisions for preset in others]
             for preset, precision in runs:
-                yield Case(size, preset, device, precision, scaled, small, folder, args.iterations)
+                yield Case(
+                    size, preset, device, precision, scaled, small, folder, args.iterations, clock=args.clock
+                )
+
+
+def _growing(args: argparse.Namespace, sources: Sources, folder: Path) -> Iterator[Case]:
+    common = {
+        "small": resized(sources, WARM_UP_SIZE, folder),
+        "clock": args.clock,
+        "iterations": args.iterations,
+    }
+    for device in args.devices:
+        for precision in args.precisions:
+            yield from bench_growth.cases(
+                sources, folder, args.presets, device=device, precision=precision, **common
+            )
 
 
 def resized(sources: Sources, size: int, folder: Path) -> Sources:

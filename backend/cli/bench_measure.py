@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import signal
+import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Mapping
+from typing import TYPE_CHECKING, Callable, Mapping, Sequence
 
 from backend.cli import runner
 from backend.cli.failure import save_details
 from backend.cli.inputs import Sources
 from backend.cli.job import Job, Report, run_job, together
 from backend.cli.progress import Progress
+from backend.cli.runner import Runner
 from backend.harmonize.errors import HarmonizeError
 from plugin.painterly.protocol.parameters import PRESETS, InvalidParameter, Value, resolve
 
 if TYPE_CHECKING:
-    from backend.harmonize.step import Step
+    from backend.harmonize.composite import Composite
+    from backend.harmonize.pipeline import Outcome
+    from backend.harmonize.step import OnStep, Step
 
 PAPER = "paper"
+# Stage -> the setting that says how many iterations it has.
+PASSES = {"first pass": "first_iterations", "second pass": "second_iterations"}
+# "processor" is for a machine that does other work: with one thread it does not count the others' time.
+CLOCKS: Mapping[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 # A job just large enough to load the network and to let the libraries choose their ways.
 WARM_UP = {"resolution": 64, "first_iterations": 2, "second_iterations": 2}
 
@@ -31,7 +40,9 @@ WARM_UP = {"resolution": 64, "first_iterations": 2, "second_iterations": 2}
 class Case:
     """What one row measures: `sources` are of that `size` (long side, px), `small` are for the warm-up.
 
-    Of `paper`, only `iterations` of each pass are timed; other presets run as they are.
+    Of `paper`, only `iterations` of each pass are timed; other presets run as they are. Where it is measured
+    what happens as the "object" or the "canvas" `grows`, that is so for all, `size` is the canvas's and `object`
+    the object's long side. `clock` is one of CLOCKS.
     """
 
     size: int
@@ -42,23 +53,23 @@ class Case:
     small: Sources
     folder: Path
     iterations: int
+    grows: str = ""
+    object: int = 0
+    clock: str = "wall"
 
     @property
     def title(self) -> str:
-        return f"{self.size} px {self.preset} {self.device} {self.precision}"
+        size = f"{self.size} px" + (f", object {self.object} px," if self.grows else "")
+        return f"{size} {self.preset} {self.device} {self.precision}"
 
     def settings(self) -> dict[str, Value]:
         """The job's complete settings; raises InvalidParameter."""
         changes: dict[str, Value] = {"device": self.device, "precision": self.precision}
         if self.preset == PAPER:
-            changes.update(
-                resolution=self.size,
-                # The first iteration of a pass also pays for its preparation, so it is not counted.
-                first_iterations=self.iterations + 1,
-                second_iterations=self.iterations + 1,
-                chroma_denoise=False,
-                patch_synthesis=False,
-            )
+            changes.update(resolution=self.size, chroma_denoise=False, patch_synthesis=False)
+        if self.preset == PAPER or self.grows:
+            # The first iteration of a pass also pays for its preparation, so it is not counted.
+            changes.update(dict.fromkeys(PASSES.values(), self.iterations + 1))
         return resolve(self.preset, changes)
 
 
@@ -68,6 +79,8 @@ class Row:
 
     `memory` is the process's (the graphics card's) peak, `added` what of it came after the warm-up. An
     `estimated` row has its total from the seconds per iteration; a failed one has its `error` sentence.
+    `total` is by the case's clock, and so are the seconds in the `engine` without reading and writing, those of
+    each of the pyramid's `levels` and those of a profile's `parts`; the stages' are always the wall's.
     """
 
     size: int
@@ -81,40 +94,65 @@ class Row:
     memory: int | None = None
     added: int | None = None
     error: str = ""
+    threads: int | None = None
+    engine: float = 0.0
+    levels: Sequence[Level] = ()
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Level:
+    """One level of a pass: how many iterations it has, and how long those after its first took in all."""
+
+    stage: str
+    iterations: int
+    seconds: float = 0.0
+    timed: int = 0
+
+    @property
+    def per_iteration(self) -> float:
+        return self.seconds / max(1, self.timed)
 
 
 class Stopwatch:
-    """An `on_step` callback: the mean seconds of a pass's iterations, each pass's and level's first left out."""
+    """An `on_step` callback that times each pass's iterations by level, each level's first left out."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._last: tuple[str, int, float] | None = None
-        self._sums: dict[str, tuple[float, int]] = {}
+        self.levels: list[Level] = []
 
     def __call__(self, step: Step) -> None:
         now = self._clock()
-        if self._last is not None and self._last[:2] == (step.stage, step.iteration - 1):
-            seconds, count = self._sums.get(step.stage, (0.0, 0))
-            self._sums[step.stage] = (seconds + now - self._last[2], count + 1)
+        if self._last is None or self._last[:2] != (step.stage, step.iteration - 1):
+            self.levels.append(Level(step.stage, step.iterations))
+        else:
+            level = self.levels[-1]
+            level.seconds, level.timed = level.seconds + now - self._last[2], level.timed + 1
         self._last = (step.stage, step.iteration, now)
 
     @property
     def per_iteration(self) -> dict[str, float]:
-        """Seconds by stage."""
-        return {stage: seconds / count for stage, (seconds, count) in self._sums.items()}
+        """Mean seconds by stage."""
+        found = {}
+        for stage in dict.fromkeys(level.stage for level in self.levels if level.timed):
+            levels = [level for level in self.levels if level.stage == stage]
+            found[stage] = sum(level.seconds for level in levels) / sum(level.timed for level in levels)
+        return found
 
 
 def paper_seconds(per_iteration: Mapping[str, float]) -> float:
     """What the published number of iterations takes at these seconds per iteration of each pass."""
-    paper = PRESETS[PAPER]
-    first = float(paper["first_iterations"]) * per_iteration["first pass"]
-    return first + float(paper["second_iterations"]) * per_iteration["second pass"]
+    return sum(float(PRESETS[PAPER][setting]) * per_iteration[stage] for stage, setting in PASSES.items())
 
 
-def measure(case: Case) -> Row:
-    """Warms up, does the case's job and tells what it took; a failure becomes the row's sentence."""
+def measure(case: Case, wrap: Callable[[Runner], Runner] = lambda runner: runner) -> Row:
+    """Warms up, does the case's job and tells what it took; a failure becomes the row's sentence.
+
+    `wrap` may put another runner around the warm one.
+    """
     try:
-        return _measured(case)
+        return _measured(case, wrap)
     except (HarmonizeError, InvalidParameter) as problem:
         return _failed(case, str(problem))
     except Exception as problem:
@@ -145,24 +183,48 @@ def measure_apart(case: Case, work: Callable[[Case], Row] = measure) -> Row:
 
 def _answer(sender: Connection, work: Callable[[Case], Row], case: Case) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     sender.send(work(case))
 
 
-def _measured(case: Case) -> Row:
-    settings = case.settings()
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end this process itself."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+class _Timed:
+    """A runner, and the seconds it has worked."""
+
+    def __init__(self, runner: Runner, clock: Callable[[], float]) -> None:
+        self._runner, self._clock = runner, clock
+        self.seconds = 0.0
+
+    def harmonize(self, composite: Composite, settings: Mapping[str, Value], on_step: OnStep) -> Outcome:
+        begun = self._clock()
+        try:
+            return self._runner.harmonize(composite, settings, on_step)
+        finally:
+            self.seconds += self._clock() - begun
+
+
+def _measured(case: Case, wrap: Callable[[Runner], Runner]) -> Row:
+    settings, clock = case.settings(), CLOCKS[case.clock]
     engine = runner.open_runner(argparse.Namespace(via=None))
     warm = Job(case.small, case.folder / "warm-up.png", {**settings, **WARM_UP})
     before = run_job(warm, lambda: engine, lambda step: None)
-    stopwatch, progress = Stopwatch(), Progress(case.title + " ")
+    timed, stopwatch, progress = _Timed(wrap(engine), clock), Stopwatch(clock), Progress(case.title + " ")
+    begun = clock()
     try:
-        job = Job(case.sources, case.folder / "result.png", settings)
-        report = run_job(job, lambda: engine, together(stopwatch, progress))
+        job = Job(case.sources, case.folder / f"result{case.sources.painting.suffix}", settings)
+        report = run_job(job, lambda: timed, together(stopwatch, progress))
     finally:
         progress.close()
-    return _row(case, report, before, stopwatch.per_iteration)
+    row = _row(case, report, before, stopwatch)
+    return replace(row, engine=timed.seconds, total=row.total if row.estimated else clock() - begun)
 
 
-def _row(case: Case, report: Report, before: Report, per_iteration: Mapping[str, float]) -> Row:
+def _row(case: Case, report: Report, before: Report, stopwatch: Stopwatch) -> Row:
     estimated = case.preset == PAPER
     peak, warm_peak = (r.engine.get("peak_memory_mb") for r in (report, before))
     return Row(
@@ -172,10 +234,12 @@ def _row(case: Case, report: Report, before: Report, per_iteration: Mapping[str,
         str(report.engine.get("precision", case.precision)),
         estimated,
         {} if estimated else dict(report.engine["seconds"]),
-        dict(per_iteration),
-        paper_seconds(per_iteration) if estimated else report.seconds,
+        stopwatch.per_iteration,
+        paper_seconds(stopwatch.per_iteration) if estimated else None,
         peak,
         None if peak is None or warm_peak is None else peak - warm_peak,
+        threads=report.engine.get("threads"),
+        levels=tuple(level for level in stopwatch.levels if level.stage in PASSES),
     )
 
 

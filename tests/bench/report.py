@@ -20,12 +20,14 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 CROP = 128  # px of the picture, shown twice as large
+STYLE_METRIC, BEHIND = "style", 0.4  # further behind the published picture's style than this is marked
 STYLE = """
 :root { color-scheme: light dark; } body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem; }
 table { border-collapse: collapse; } td, th { padding: .15rem .8rem; text-align: right; }
 td:first-child, th:first-child { text-align: left; } tr + tr { border-top: 1px solid #8884; }
 .row { display: flex; gap: .8rem; overflow-x: auto; margin-bottom: 1rem; } figure { margin: 0; }
 figcaption { opacity: .75; } .crop img { image-rendering: pixelated; }
+table { margin-bottom: 1.5rem; } .behind { color: #c22; font-weight: bold; }
 """
 
 
@@ -129,6 +131,34 @@ def table(rows: Mapping[str, Mapping[str, float]], seconds: Mapping[str, float])
     return f"<table><tr>{head}</tr>{''.join(lines)}</table>" if kinds else ""
 
 
+def by_example(examples: Iterable[Example], scored: Mapping[str, Any]) -> str:
+    """An HTML table: a line for each example, for each metric the published picture's and each preset's value.
+
+    A style further from the painting than the published picture's by more than BEHIND is marked.
+    """
+    rows = {example.name: mean_rows(scored, example.name) for example in examples}
+    kinds = [kind for kind in ("published", *scored) if any(kind in of for of in rows.values())]
+    found = [of[kind] for of in rows.values() for kind in kinds if kind in of]
+    metrics = list(dict.fromkeys(metric for values in found for metric in values))
+    if not metrics:
+        return ""
+    groups = "".join(f'<th colspan="{len(kinds)}">{escape(metric)}</th>' for metric in metrics)
+    heads = "".join(f"<th>{escape(kind)}</th>" for _ in metrics for kind in kinds)
+    lines = []
+    for name, of in rows.items():
+        cells = "".join(_score(of, kind, metric) for metric in metrics for kind in kinds)
+        lines.append(f'<tr><td><a href="{escape(name)}.html">{escape(name)}</a></td>{cells}</tr>')
+    return f"<table><tr><th></th>{groups}</tr><tr><th></th>{heads}</tr>{''.join(lines)}</table>"
+
+
+def _score(of: Mapping[str, Mapping[str, float]], kind: str, metric: str) -> str:
+    value, published = (of.get(each, {}).get(metric) for each in (kind, "published"))
+    if value is None:
+        return "<td></td>"
+    behind = metric == STYLE_METRIC and published is not None and value > published + BEHIND
+    return f"<td{' class=behind' if behind else ''}>{value:.2f}</td>"
+
+
 def write_example(example: Example, scored: Mapping[str, Any], out: Path) -> None:
     """The example's page and its pictures; PNG, so that nothing is judged that a format did."""
     mask, naive, painting = (
@@ -146,10 +176,11 @@ def write_example(example: Example, scored: Mapping[str, Any], out: Path) -> Non
 
 
 def write_index(examples: list[Example], scored: Mapping[str, Any], out: Path) -> None:
-    """The means, and a link to each example under its pictures in small."""
+    """The means, the scores by example, and a link to each example under its pictures in small."""
     presets = dict.fromkeys(preset for example in examples for preset in example.seconds)
     seconds = {p: float(np.mean([e.seconds[p] for e in examples if p in e.seconds])) for p in presets}
     body = [f"<h1>{len(examples)} examples</h1>", table(mean_rows(scored), seconds)]
+    body.append(by_example(examples, scored))
     for example in examples:
         small = {role: _thumbnail(picture) for role, picture in example.pictures.items()}
         page = f'<a href="{escape(example.name)}.html">{escape(example.name)}</a>'

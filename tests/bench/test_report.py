@@ -98,6 +98,16 @@ def test_pages(folders):
         assert words in pages["2.html"]
 
 
+def test_scores_by_example_mark_what_is_behind():
+    rows = {"2": {"published": {"style": 1.0}, "result": {"style": 1.5, "content": 0.7}}}
+    rows["5"] = {"published": {"style": 1.0}, "result": {"style": 1.3, "content": 2.0}}
+    examples = [report.Example(name, {}, None) for name in rows]
+    table = report.by_example(examples, {"draft": {"rows": rows, "mean": {}}})
+    assert "<td>1.00</td><td class=behind>1.50</td><td></td><td>0.70</td>" in table
+    assert "<td>1.00</td><td>1.30</td><td></td><td>2.00</td>" in table
+    assert report.by_example(examples, {}) == ""
+
+
 def test_without_a_scorer(folders):
     assert run(folders) == 0
     assert "<td>draft</td><td>12.50</td>" in (folders / "out" / "index.html").read_text()

@@ -38,7 +38,7 @@ def elsewhere(case: Case) -> Row:
 @pytest.fixture
 def inline(monkeypatch):
     """Rows are measured in this process, where the fake engine is."""
-    monkeypatch.setattr(bench_measure, "measure_apart", bench_measure.measure)
+    monkeypatch.setattr(bench_measure, "measure_apart", lambda case, work: work(case))
 
 
 def test_ratio_is_papers_seconds_over_the_rows_own():
@@ -116,12 +116,17 @@ def test_numbers_of_the_table():
         [
             row(preset="paper", total=5000.0, estimated=True),
             row(
-                total=10.0, stages={"load": 1.234}, per_iteration={"first pass": 0.25}, memory=900, added=100
+                total=10.0,
+                stages={"load": 1.234},
+                per_iteration={"first pass": 0.25},
+                memory=900,
+                added=100,
+                threads=2,
             ),
         ]
     )
     cells = bench.table(rows).splitlines()[2].split()
-    assert cells == ["700", "draft", "cpu", "float32", "1.23", "0.250", "10.0", "900", "100", "1/500"]
+    assert cells == ["700", "draft", "cpu", "float32", "2", "1.23", "0.250", "10.0", "900", "100", "1/500"]
 
 
 def test_a_row_that_fails_shows_its_sentence_and_the_rest_go_on(painterly, engine, inline, monkeypatch):
