@@ -10,6 +10,7 @@ from .job import Problem
 from .launcher import Launcher
 from .protocol import messages
 from .protocol.messages import Message
+from .translation import tr
 
 STOPPED, STARTING, READY, LOST = "stopped", "starting", "ready", "lost"
 
@@ -71,7 +72,9 @@ class BackendLink:
             if self._refused:
                 raise Problem(self._refused)
             if not self._remote and not self._launcher.running:
-                raise Problem("The backend ended unexpectedly: {}".format(self._launcher.last_words()))
+                raise Problem(
+                    tr("The backend ended unexpectedly: {words}", words=self._launcher.last_words())
+                )
             return [message for message in self._connection.poll() if self._is_for_session(message)]
         except ConnectionProblem as problem:
             self._fail(str(problem))
@@ -90,7 +93,7 @@ class BackendLink:
             try:
                 connection.submit(request)
             except (ConnectionProblem, OSError) as problem:
-                self._refused = "The job could not be handed to the backend: {}".format(problem)
+                self._refused = tr("The job could not be handed to the backend: {problem}", problem=problem)
 
         if connection is not None:
             self._handing_over = threading.Thread(target=hand_over, daemon=True)

@@ -1,23 +1,17 @@
 """The docker "Painterly": widgets only. What they show is the session's, what they change its settings."""
 
-from typing import Callable, List, Optional
+from typing import Callable, List
 
-from . import diagnostics, tasks
+from . import diagnostics
 from .canvas import host
 from .job import ABOVE, REPLACE
 from .parameter_form import ParameterForm
 from .protocol import parameters
-from .protocol.messages import Preview
 from .protocol.parameters import InvalidParameter, Value
-from .qt import QtCore, QtGui, QtWidgets, translate
+from .qt import QtCore, QtWidgets
 from .session import Session
-
-PREVIEW_LINES = 12  # height of the preview in lines of text, so that it grows with the screen's density
-STAGES = {
-    tasks.EXPORTING: "Reading the layers",
-    tasks.STARTING: "Starting the backend",
-    tasks.PLACING: "Adding the result",
-}
+from .status_view import StatusView, backend_text
+from .translation import tr
 
 
 class PainterlyDocker(host.DockWidget):
@@ -50,7 +44,7 @@ class PainterlyDocker(host.DockWidget):
         self._refresh()
 
     def _visibility_changed(self, visible: bool) -> None:
-        self._session.want_preview = visible
+        self._session.want_preview(visible)
 
     def _refresh(self) -> None:
         try:
@@ -68,24 +62,26 @@ class Panel(QtWidgets.QWidget):
         self._session, self._changed = session, changed
         self.backend = QtWidgets.QLabel()
         self.backend.setWordWrap(True)
+        # Qt's tab order is the order of making: from top to bottom, as the eye goes.
         layout = QtWidgets.QVBoxLayout(self)
-        self.status = StatusView()
         layout.addWidget(self.backend)
         layout.addLayout(self._buttons())
+        self.status = StatusView()
         layout.addWidget(self.status)
         layout.addLayout(self._choices())
         layout.addWidget(self._advanced())
         self.history = HistoryView(session)
         layout.addWidget(self.history)
-        copy = QtWidgets.QPushButton(translate("Copy diagnostics"))
-        copy.clicked.connect(self._copy_diagnostics)
-        layout.addWidget(copy)
+        self.copy = QtWidgets.QPushButton(tr("Copy diagnostics"))
+        self.copy.setToolTip(tr("Versions, settings, the last jobs and the backend's log; no pixels."))
+        self.copy.clicked.connect(self._copy_diagnostics)
+        layout.addWidget(self.copy)
         layout.addStretch(1)
 
     def refresh(self) -> None:
         """Shows the session as it is now."""
         session = self._session
-        self.backend.setText(_backend_text(session.link))
+        self.backend.setText(backend_text(session.link))
         values = session.settings.resolved()
         self._show_choices(values)
         busy = session.busy
@@ -97,21 +93,21 @@ class Panel(QtWidgets.QWidget):
 
     def _choices(self) -> QtWidgets.QLayout:
         self.preset = QtWidgets.QComboBox()
-        self.preset.addItems(list(parameters.PRESETS))
-        self.preset.activated.connect(lambda _: self._choose_preset(self.preset.currentText()))
-        self.simple = ParameterForm(False, self._change)
+        for name in parameters.PRESETS:
+            self.preset.addItem(preset_title(name), name)
+        self.preset.setToolTip(tr("Sets all that is below; choose it again to take back your changes."))
+        self.preset.activated.connect(lambda _: self._choose_preset(self.preset.currentData()))
         self.painting = PaintingChoice(self._session)
         self.result = QtWidgets.QComboBox()
-        self.result.addItem(translate("New layer, original hidden"), ABOVE)
-        self.result.addItem(translate("Replace the original"), REPLACE)
+        self.result.addItem(tr("New layer, original hidden"), ABOVE)
+        self.result.addItem(tr("Replace the original"), REPLACE)
         self.result.activated.connect(lambda _: self._set("result", self.result.currentData()))
         form = QtWidgets.QFormLayout()
         form.setFieldGrowthPolicy(QtWidgets.QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for label, widget in (
-            (translate("&Preset"), self.preset), (translate("Pa&inting"), self.painting),
-            (translate("&Result"), self.result),
-        ):  # fmt: skip
-            form.addRow(label, widget)
+        form.addRow(tr("Preset"), self.preset)
+        form.addRow(tr("Painting"), self.painting)
+        form.addRow(tr("Result"), self.result)
+        self.simple = ParameterForm(False, self._change)
         both = QtWidgets.QVBoxLayout()
         both.addLayout(form)
         both.addWidget(self.simple)
@@ -119,16 +115,16 @@ class Panel(QtWidgets.QWidget):
 
     def _advanced(self) -> QtWidgets.QWidget:
         self.more = QtWidgets.QToolButton()
-        self.more.setText(translate("More settings"))
+        self.more.setText(tr("More settings"))
         self.more.setCheckable(True)
         self.more.setToolButtonStyle(QtCore.Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.more.setArrowType(QtCore.Qt.ArrowType.RightArrow)
         self.advanced = ParameterForm(True, self._change)
-        self.without_others = QtWidgets.QCheckBox(translate("Several layers: each without the others"))
+        self.without_others = QtWidgets.QCheckBox(tr("Several layers: each without the others"))
         self.without_others.toggled.connect(lambda on: self._set("without_others", on))
         self.elsewhere = QtWidgets.QLineEdit()
-        self.elsewhere.setPlaceholderText(translate("this computer"))
-        self.elsewhere.setToolTip(translate("Connection file of a backend on another computer."))
+        self.elsewhere.setPlaceholderText(tr("this computer"))
+        self.elsewhere.setToolTip(tr("Connection file of a backend on another computer."))
         self.elsewhere.editingFinished.connect(
             lambda: self._set("connection_file", self.elsewhere.text().strip())
         )
@@ -137,7 +133,9 @@ class Panel(QtWidgets.QWidget):
         inside.setContentsMargins(0, 0, 0, 0)
         inside.addWidget(self.advanced)
         inside.addWidget(self.without_others)
-        inside.addWidget(QtWidgets.QLabel(translate("Backend elsewhere (connection file)")))
+        elsewhere = QtWidgets.QLabel(tr("Backend elsewhere (connection file)"))
+        elsewhere.setBuddy(self.elsewhere)
+        inside.addWidget(elsewhere)
         inside.addWidget(self.elsewhere)
         folded.hide()
         self.more.toggled.connect(folded.setVisible)
@@ -154,13 +152,13 @@ class Panel(QtWidgets.QWidget):
         self.more.setArrowType(arrows.DownArrow if down else arrows.RightArrow)
 
     def _buttons(self) -> QtWidgets.QLayout:
-        self.harmonize = QtWidgets.QPushButton(translate("&Harmonize"))
-        self.harmonize.setToolTip(translate("The selected layers, bottom to top."))
+        self.harmonize = QtWidgets.QPushButton(tr("Harmonize"))
+        self.harmonize.setToolTip(tr("Repaints the selected layers by the hand of what is beneath them."))
         self.harmonize.clicked.connect(lambda: self._session.harmonize_selected(self.painting.chosen()))
-        self.variants = QtWidgets.QPushButton(translate("&Variants"))
-        self.variants.setToolTip(translate("The active layer at several style strengths, as a group."))
+        self.variants = QtWidgets.QPushButton(tr("Variants"))
+        self.variants.setToolTip(tr("The active layer at several style strengths, as a group."))
         self.variants.clicked.connect(self._start_variants)
-        self.cancel = QtWidgets.QPushButton(translate("&Cancel"))
+        self.cancel = QtWidgets.QPushButton(tr("Cancel"))
         self.cancel.clicked.connect(self._session.cancel)
         grid = QtWidgets.QGridLayout()
         grid.addWidget(self.harmonize, 0, 0, 1, 2)
@@ -181,7 +179,7 @@ class Panel(QtWidgets.QWidget):
         try:
             self._session.settings.change(name, value)
         except InvalidParameter as problem:
-            self.status.message.setText(str(problem))
+            self._session.say(str(problem))
             return
         self._changed()
 
@@ -192,7 +190,7 @@ class Panel(QtWidgets.QWidget):
 
     def _show_choices(self, values) -> None:
         settings = self._session.settings
-        self.preset.setCurrentText(settings.preset)
+        self.preset.setCurrentIndex(self.preset.findData(settings.preset))
         self.simple.show_values(values)
         self.advanced.show_values(values)
         self.result.setCurrentIndex(self.result.findData(settings.result))
@@ -203,21 +201,27 @@ class Panel(QtWidgets.QWidget):
     def _copy_diagnostics(self) -> None:
         text = diagnostics.report(self._session, host.version())
         QtWidgets.QApplication.clipboard().setText(text)
+        self._session.say(tr("The diagnostics are copied: paste them into your report."))
 
 
 class PaintingChoice(QtWidgets.QComboBox):
-    """What serves as the painting; the list is made anew each time it opens."""
+    """What serves as the painting; the list is made anew each time it is reached or opens."""
 
     def __init__(self, session: Session):
         super().__init__()
         self._session = session
         self.setSizeAdjustPolicy(QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.addItem(translate("Everything beneath"), "")
+        self.addItem(tr("Everything beneath"), "")
 
     def showPopup(self):
         """Qt calls this when the list opens."""
         self._fill(self._session.layers())
         super().showPopup()
+
+    def focusInEvent(self, event):
+        """Qt calls this when the box is reached, also by keyboard: its arrow keys choose without opening."""
+        self._fill(self._session.layers())
+        super().focusInEvent(event)
 
     def _fill(self, layers) -> None:
         chosen = self.currentData()
@@ -233,78 +237,20 @@ class PaintingChoice(QtWidgets.QComboBox):
         return self.currentData() if self.currentData() in known else ""
 
 
-class StatusView(QtWidgets.QWidget):
-    """Progress, time left, preview and the last sentence."""
-
-    def __init__(self):
-        super().__init__()
-        self.bar = QtWidgets.QProgressBar()
-        self.bar.setRange(0, 1000)
-        self.bar.setFormat("%p %")
-        self.stage = QtWidgets.QLabel()
-        self.preview = QtWidgets.QLabel()
-        self.preview.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
-        self.message = QtWidgets.QLabel()
-        self.message.setWordWrap(True)
-        self.message.setTextInteractionFlags(QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._shown: Optional[Preview] = None
-        layout = QtWidgets.QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.bar, self.stage, self.preview, self.message):
-            layout.addWidget(widget)
-
-    def show_task(self, task, message: str) -> None:
-        self.message.setText(message)
-        self.message.setVisible(bool(message))
-        self.bar.setValue(int(1000 * task.fraction) if task else 0)
-        self.stage.setText(_stage_text(task) if task else translate("Ready."))
-        job = task.current if task else None
-        self._show_preview(job.preview if job else None)
-
-    def _show_preview(self, preview: Optional[Preview]) -> None:
-        if preview is self._shown:
-            return
-        self._shown = preview
-        self.preview.setVisible(preview is not None)
-        if preview is not None:
-            self.preview.setPixmap(self._pixmap(preview))
-
-    def _pixmap(self, preview: Preview) -> QtGui.QPixmap:
-        raster = preview.image
-        image = QtGui.QImage(
-            bytes(raster.data),
-            raster.width,
-            raster.height,
-            4 * raster.width,
-            QtGui.QImage.Format.Format_ARGB32,
-        )
-        ratio = self.devicePixelRatioF()
-        height = int(PREVIEW_LINES * self.fontMetrics().lineSpacing() * ratio)
-        width = int(max(self.width(), 1) * ratio)
-        modes = QtCore.Qt
-        scaled = QtGui.QPixmap.fromImage(image).scaled(
-            width,
-            height,
-            modes.AspectRatioMode.KeepAspectRatio,
-            modes.TransformationMode.SmoothTransformation,
-        )
-        scaled.setDevicePixelRatio(ratio)
-        return scaled
-
-
 class HistoryView(QtWidgets.QGroupBox):
     """This document's results, to compare, place again or take settings from; results without a document."""
 
     def __init__(self, session: Session):
-        super().__init__(translate("History"))
+        super().__init__(tr("History"))
         self._session = session
         self._entries: List = []
         self.list = QtWidgets.QListWidget()
+        self.list.setAccessibleName(tr("History"))
         self.list.setMaximumHeight(6 * self.fontMetrics().lineSpacing())
-        self.show_only = self._button(translate("Show only this"), session.show_only)
-        self.again = self._button(translate("Add again"), session.place_again)
-        self.use = self._button(translate("Use settings"), session.use_settings)
-        self.adopt = QtWidgets.QPushButton(translate("Add the result of a closed document here"))
+        self.show_only = self._button(tr("Show only this"), session.show_only)
+        self.again = self._button(tr("Add again"), session.place_again)
+        self.use = self._button(tr("Use settings"), session.use_settings)
+        self.adopt = QtWidgets.QPushButton(tr("Add the result of a closed document here"))
         self.adopt.clicked.connect(lambda: session.adopt(session.homeless[0]))
         layout = QtWidgets.QVBoxLayout(self)
         for widget in (self.list, self.show_only, self.again, self.use, self.adopt):
@@ -327,29 +273,12 @@ class HistoryView(QtWidgets.QGroupBox):
         return button
 
 
-def _backend_text(link) -> str:
-    if link.state == "stopped":
-        return link.why or translate("The backend starts on first use.")
-    if link.state == "lost":
-        return translate("The backend does not answer; still trying.")
-    if link.state == "starting":
-        return translate("The backend is starting.")
-    if link.worker == "starting":
-        return translate("The network is being loaded; the first time takes a while.")
-    if link.worker == "failed":
-        return link.why or translate("The backend cannot compute.")
-    device = link.device.get("device", "")
-    return translate("Ready on {}.").format(device) if device else translate("Ready.")
-
-
-def _stage_text(task) -> str:
-    job = task.current
-    if job is None:
-        return translate("Done.")
-    text = translate(STAGES.get(job.state, job.stage or "Waiting"))
-    if len(task.jobs) > 1:
-        done = sum(1 for each in task.jobs if each.ended)
-        text = translate("Layer {} of {}: {}").format(done + 1, len(task.jobs), text)
-    if task.seconds_left is not None:
-        text += ", " + translate("{} s left").format(max(1, round(task.seconds_left)))
-    return text
+def preset_title(name: str) -> str:
+    """The preset as the artist reads it."""
+    titles = {
+        "draft": tr("Draft: to try out"),
+        "balanced": tr("Balanced: for work"),
+        "high": tr("High: the final picture"),
+        "paper": tr("Paper: as published, very slow"),
+    }
+    return titles.get(name, name)

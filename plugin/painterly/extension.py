@@ -7,9 +7,10 @@ from .backend_link import BackendLink
 from .canvas import Canvas, host
 from .docker import PainterlyDocker
 from .launcher import Launcher
-from .qt import QtCore, QtWidgets, translate
+from .qt import QtCore, QtWidgets
 from .session import Session
 from .settings import Settings
+from .translation import tr
 
 BUSY_MS, QUIET_MS = 15, 1000
 SAVE_MS = 500
@@ -39,9 +40,9 @@ class Painterly(host.Extension):
     def createActions(self, window):
         """Krita calls this for each window."""
         host.create_action(
-            window, "painterly_harmonize", translate("Harmonize pasted layer"), self.session.harmonize_active
+            window, "painterly_harmonize", tr("Harmonize pasted layer"), self.session.harmonize_active
         )
-        host.create_action(window, "painterly_cancel", translate("Cancel harmonizing"), self.session.cancel)
+        host.create_action(window, "painterly_cancel", tr("Cancel harmonizing"), self.session.cancel)
 
     def save_soon(self) -> None:
         """Writes the settings after a pause, once for many changes."""
@@ -51,7 +52,7 @@ class Painterly(host.Extension):
         try:
             self.settings.save(self._path)
         except OSError as error:
-            host.show(translate("Painterly's settings could not be saved: {}.").format(error))
+            host.show(tr("Painterly's settings could not be saved: {error}.", error=error))
 
     def _changed(self) -> None:
         wanted = BUSY_MS if self.session.busy else QUIET_MS

@@ -7,6 +7,8 @@ from .protocol.geometry import Box
 from .protocol.raster import Placed, Raster
 
 ABOVE, REPLACE = "above", "replace"
+# What a step yields that can go on only after the event loop has turned; other steps may follow at once.
+WAITING = "waiting"
 
 
 class Problem(Exception):

@@ -11,6 +11,7 @@ from typing import Dict, Optional
 from .job import Problem
 from .protocol.endpoint import Endpoint
 from .protocol.errors import ProtocolError
+from .translation import tr
 
 START_SECONDS = 120.0
 END_SECONDS = 3.0
@@ -35,7 +36,7 @@ def backend_python() -> Path:
     """The backend's own Python; raises Problem if it is not installed."""
     python = home() / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
-        raise Problem("Painterly's backend is not installed in {}: run install.py.".format(home()))
+        raise Problem(tr("Painterly's backend is not installed in {folder}: run install.py.", folder=home()))
     return python
 
 
@@ -81,7 +82,7 @@ class Launcher:
                 )  # fmt: skip
         except OSError as error:
             self.stop()
-            raise Problem("The backend could not be started: {}.".format(error)) from None
+            raise Problem(tr("The backend could not be started: {error}.", error=error)) from None
 
     def endpoint_file(self) -> Optional[Path]:
         """The connection file once the backend listens, None before; raises Problem if it ended or hangs."""
@@ -92,16 +93,18 @@ class Launcher:
         except (OSError, ProtocolError):
             pass  # not written yet
         if not self.running:
-            raise Problem("The backend ended while starting: {}".format(self.last_words()))
+            raise Problem(tr("The backend ended while starting: {words}", words=self.last_words()))
         if time.monotonic() - self._started_at > START_SECONDS:
             self.stop()
-            raise Problem("The backend did not start within {:.0f} seconds.".format(START_SECONDS))
+            raise Problem(
+                tr("The backend did not start within {seconds:.0f} seconds.", seconds=START_SECONDS)
+            )
         return None
 
     def last_words(self) -> str:
         """The last line of the backend's log."""
         lines = [line for line in self.log_tail().splitlines() if line.strip()]
-        return lines[-1].strip() if lines else "it left no message; see {}.".format(self.log_path)
+        return lines[-1].strip() if lines else tr("it left no message; see {path}.", path=self.log_path)
 
     def log_tail(self) -> str:
         try:

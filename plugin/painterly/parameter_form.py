@@ -4,7 +4,8 @@ from typing import Callable, Dict
 
 from .protocol import parameters
 from .protocol.parameters import AUTO, Parameter, Value
-from .qt import QtCore, QtWidgets, translate
+from .qt import QtCore, QtWidgets
+from .translation import tr
 
 Changed = Callable[[str, Value], None]
 
@@ -39,7 +40,9 @@ class _Number(QtWidgets.QWidget):
         self.box.setSingleStep(parameter.step or 1)
         self.box.setSuffix(" " + parameter.unit if parameter.unit else "")
         self.box.setKeyboardTracking(False)
-        self.auto = QtWidgets.QCheckBox(translate("auto"))
+        self.box.setAccessibleName(tr(parameter.label))
+        self.auto = QtWidgets.QCheckBox(tr("auto"))
+        self.auto.setAccessibleName(tr("{setting}: automatic", setting=tr(parameter.label)))
         self.auto.setVisible(parameter.auto)
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -77,12 +80,12 @@ class ParameterForm(QtWidgets.QWidget):
 
     def _add(self, layout: QtWidgets.QFormLayout, parameter: Parameter) -> None:
         field = _WIDGETS[parameter.kind](parameter, self._tell)
-        label = QtWidgets.QLabel(translate(parameter.label))
+        label = QtWidgets.QLabel(tr(parameter.label))
         label.setBuddy(field)
         for widget in (label, field):
-            widget.setToolTip(translate(parameter.help))
-        field.setAccessibleName(translate(parameter.label))
-        field.setAccessibleDescription(translate(parameter.help))
+            widget.setToolTip(tr(parameter.help))
+        field.setAccessibleName(tr(parameter.label))
+        field.setAccessibleDescription(tr(parameter.help))
         field.setFocusPolicy(QtCore.Qt.FocusPolicy.StrongFocus)
         self.fields[parameter.name] = field
         layout.addRow(label, field)

@@ -3,6 +3,8 @@
 Enumerations are written in full (`Qt.AlignmentFlag.AlignLeft`), which both understand.
 """
 
+from . import translation
+
 try:
     from pykrita import qt_major_version
 
@@ -17,9 +19,6 @@ else:
     from PyQt5 import QtCore, QtGui, QtWidgets
     from PyQt5.QtWidgets import QAction
 
-__all__ = ["MAJOR", "QAction", "QtCore", "QtGui", "QtWidgets", "translate"]
+__all__ = ["MAJOR", "QAction", "QtCore", "QtGui", "QtWidgets"]
 
-
-def translate(text: str) -> str:
-    """`text` in Krita's language, if a translation is loaded."""
-    return QtCore.QCoreApplication.translate("Painterly", text)
+translation.translate_with(QtCore.QCoreApplication.translate)

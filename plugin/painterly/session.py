@@ -7,24 +7,23 @@ Idle -> Exporting -> Starting -> Running -> Placing -> Done, or Failed, or Cance
 
 import time
 import traceback
-from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, Generator, List, Optional, Sequence, Tuple
 
 from . import tasks
-from .job import ABOVE, REPLACE, DocumentClosed, Export, ExportWish, Landing, Problem, Source
-from .protocol import messages
-from .protocol.parameters import InvalidParameter
+from .computing import Computing
+from .delivery import Delivery
+from .job import WAITING, Export, ExportWish, Problem, Source
+from .notice import Notice, Observer
+from .protocol.parameters import AUTO, InvalidParameter, Value
 from .settings import Settings
 from .tasks import HistoryEntry, Homeless, Job, Task
+from .translation import tr
 
 # Work done in one tick beyond its first step; each step itself stays below some 50 ms.
 TICK_SECONDS = 0.008
-# What is kept to place results again.
-HISTORY_BYTES = 512 << 20
-HISTORY_ENTRIES = 50
 
-Steps = Generator[None, None, None]
+Steps = Generator[object, None, None]
 
 
 class Session:
@@ -34,16 +33,41 @@ class Session:
         self.settings = settings
         self.link = link
         self.tasks: List[Task] = []
-        self.history: List[HistoryEntry] = []
-        self.homeless: List[Homeless] = []
-        self.message = ""
-        self.want_preview = False
         self._canvas = canvas
-        self._recovered = recovered
+        self._notice = Notice()
+        self._computing = Computing(link, self._notice)
+        self._delivery = Delivery(canvas, recovered, self._notice, self._computing.acknowledge)
         self._running: Dict[int, Steps] = {}
-        self._sent: Dict[str, Job] = {}
         self._ticking = False
-        self._observers: List[Callable[[], None]] = []
+
+    @property
+    def message(self) -> str:
+        """The last sentence for the artist, empty if there is none."""
+        return self._notice.message
+
+    @property
+    def history(self) -> List[HistoryEntry]:
+        """Results of all documents, the oldest first."""
+        return self._delivery.history
+
+    @property
+    def homeless(self) -> List[Homeless]:
+        """Results whose document was closed."""
+        return self._delivery.homeless
+
+    def say(self, sentence: str) -> None:
+        """Shows a sentence to the artist."""
+        self._notice.say(sentence)
+
+    def want_preview(self, wanted: bool) -> None:
+        """Whether jobs that start from now on show pictures on the way."""
+        self._computing.want_preview = wanted
+
+    def subscribe(self, observer: Observer) -> None:
+        self._notice.subscribe(observer)
+
+    def unsubscribe(self, observer: Observer) -> None:
+        self._notice.unsubscribe(observer)
 
     # ---- what the artist asks for --------------------------------------------------------------
 
@@ -55,13 +79,14 @@ class Session:
         """All selected layers, bottom to top, each against what is beneath it, or the chosen painting."""
         return self._ask(self._canvas.selected_sources, painting)
 
-    def variants(self, styles: Sequence[float], painting: str = "") -> Optional[Task]:
+    def variants(self, styles: Sequence[Value], painting: str = "") -> Optional[Task]:
         """The active layer at several style strengths, as one group of layers."""
         try:
             source, values = self._canvas.active_source(), self.settings.resolved()
         except (Problem, InvalidParameter) as problem:
-            return self._refuse(str(problem))
-        jobs = [Job(source, dict(values, style=style), "style {:g}".format(style)) for style in styles]
+            self._notice.say(str(problem))
+            return None
+        jobs = [Job(source, dict(values, style=style), _style_name(style)) for style in styles]
         task = Task(jobs, self.settings.result, variants=True)
         return self._begin(task, self._run_variants(task, painting))
 
@@ -69,17 +94,17 @@ class Session:
         """Stops all that is on its way; what is done stays."""
         for task in self.tasks:
             task.cancelled = True
-        self._changed()
+        self._notice.changed()
 
     def place_again(self, entry: HistoryEntry) -> None:
         """Adds an earlier result once more, above its layer."""
         job = Job(entry.source, entry.values, entry.label, origin=entry.origin, result=entry.result)
         task = Task([job], self.settings.result)
-        self._begin(task, self._place(job, task))
+        self._begin(task, self._delivery.place(job, task))
 
     def use_settings(self, entry: HistoryEntry) -> None:
         self.settings.use(entry.values)
-        self._changed()
+        self._notice.changed()
 
     def show_only(self, entry: HistoryEntry) -> None:
         """Of one layer's results shows this one and hides the others, to compare them."""
@@ -91,18 +116,17 @@ class Session:
         try:
             self._canvas.show_only(entry.landing.document, entry.landing.node, rivals)
         except Problem as problem:
-            self._refuse(str(problem))
+            self._notice.say(str(problem))
 
     def adopt(self, homeless: Homeless) -> None:
         """Adds a result whose document was closed to the document in front, as its topmost layer."""
         try:
             steps = self._canvas.place_on_top(homeless.origin, homeless.result, homeless.name)
         except Problem as problem:
-            self._refuse(str(problem))
+            self._notice.say(str(problem))
             return
-        self.homeless.remove(homeless)
-        self._running[id(homeless)] = steps
-        self._changed()
+        self._running[id(homeless)] = self._adopt(homeless, steps)
+        self._notice.changed()
 
     def history_here(self) -> List[HistoryEntry]:
         """The results of the document in front."""
@@ -135,7 +159,7 @@ class Session:
             return  # some of Krita's calls run its event loop, and so this timer, while they wait
         self._ticking = True
         try:
-            self._hear()
+            self._computing.hear()
             self._advance_all()
         finally:
             self._ticking = False
@@ -149,13 +173,6 @@ class Session:
                 if waiting or time.monotonic() > end:
                     break
 
-    def subscribe(self, observer: Callable[[], None]) -> None:
-        self._observers.append(observer)
-
-    def unsubscribe(self, observer: Callable[[], None]) -> None:
-        if observer in self._observers:
-            self._observers.remove(observer)
-
     def close(self) -> None:
         """Krita ends: results on their way are given up and the backend with them."""
         self._running.clear()
@@ -164,66 +181,26 @@ class Session:
     def _advance(self, key: int) -> bool:
         """One step of one task; true if it only waits for the backend or has ended."""
         try:
-            return next(self._running[key]) == _WAITING
+            return next(self._running[key]) == WAITING
         except StopIteration:
             pass
         except Problem as problem:  # of an adopted result; jobs' own problems end their jobs
-            self.message = str(problem)
+            self._notice.message = str(problem)
         except Exception:
             # A fault of ours must not stop the event loop for the other tasks, nor lose a result.
             self._break_off(key, traceback.format_exc())
         self._running.pop(key, None)
-        self._changed()
+        self._notice.changed()
         return True
 
     def _break_off(self, key: int, trace: str) -> None:
-        self.message = "Something unexpected happened: use “Copy diagnostics” and report it."
+        sentence = tr("Something unexpected happened: use “Copy diagnostics” and report it.")
         for job in [job for task in self.tasks if id(task) == key for job in task.jobs if not job.ended]:
             if job.result is not None:
-                self._keep_homeless(job)
-            job.end(tasks.FAILED, self.message, trace)
-            self._acknowledge(job)
-
-    def _hear(self) -> None:
-        try:
-            news = self.link.poll()
-        except Problem as problem:
-            self._lose_backend(str(problem))
-            return
-        for message in news:
-            self._take(message)
-        if news:
-            self._changed()
-
-    def _take(self, message: messages.Message) -> None:
-        job = self._sent.get(message.job)
-        if job is None:
-            return
-        if isinstance(message, messages.Accepted):
-            job.state = tasks.RUNNING
-            job.stage = "waiting behind {}".format(message.position) if message.position else job.stage
-        elif isinstance(message, messages.Progress):
-            job.state, job.stage, job.fraction = tasks.RUNNING, message.stage, message.fraction
-            job.seconds_left, job.preview = message.seconds_left, message.preview or job.preview
-        elif isinstance(message, messages.Result):
-            # A copy of our own: the backend may take its memory back once it is told that we have it.
-            raster = replace(message.image.raster, data=bytes(message.image.raster.data))
-            job.result, job.report = replace(message.image, raster=raster), message.report
-        elif isinstance(message, messages.Cancelled):
-            job.end(tasks.CANCELLED, "Cancelled.")
-        elif isinstance(message, messages.Failed):
-            job.end(tasks.FAILED, message.message, message.detail)
-        if isinstance(message, (messages.Cancelled, messages.Failed)):
-            self._acknowledge(job)
-
-    def _lose_backend(self, why: str) -> None:
-        """The backend died: its jobs failed, the next one starts it anew."""
-        for job in self._sent.values():
-            if job.result is None:
-                job.end(tasks.FAILED, why + " Harmonize again to start it anew.")
-        self._sent.clear()
-        self.message = why
-        self._changed()
+                self._delivery.keep_homeless(job, sentence)
+            job.end(tasks.FAILED, sentence, trace)
+            self._computing.acknowledge(job)
+        self._notice.message = sentence
 
     # ---- a task's course -----------------------------------------------------------------------
 
@@ -232,20 +209,17 @@ class Session:
             values = self.settings.resolved()
             jobs = [Job(source, values) for source in sources()]
         except (Problem, InvalidParameter) as problem:
-            return self._refuse(str(problem))
+            self._notice.say(str(problem))
+            return None
         task = Task(jobs, self.settings.result)
         return self._begin(task, self._run(task, painting))
 
     def _begin(self, task: Task, steps: Steps) -> Task:
         self.tasks.append(task)
-        self.message = ""
+        self._notice.message = ""
         self._running[id(task)] = steps
-        self._changed()
+        self._notice.changed()
         return task
-
-    def _refuse(self, sentence: str) -> None:
-        self.message = sentence
-        self._changed()
 
     def _run(self, task: Task, painting: str) -> Steps:
         """Layer by layer, so that each is painted against the finished ones beneath it."""
@@ -254,11 +228,12 @@ class Session:
             wish = ExportWish(int(job.values["resolution"]), painting, tuple(without))
             export = yield from self._export(job, task, wish)
             if export is not None:
-                yield from self._compute(job, task, export)
+                yield from self._computing.run(job, task, export)
             if job.result is not None:
-                yield from self._place(job, task)
+                yield from self._delivery.place(job, task)
                 if without and job.landing is not None:
                     without.append(job.landing.node)
+        self._tell_failures(task)
 
     def _run_variants(self, task: Task, painting: str) -> Steps:
         first = task.jobs[0]
@@ -268,132 +243,46 @@ class Session:
                 job.end(first.state, first.message)
                 continue
             job.origin = export.origin
-            yield from self._compute(job, task, export)
+            yield from self._computing.run(job, task, export)
         done = [job for job in task.jobs if job.result is not None]
         if done:
-            name = "{} (variants)".format(first.source.name)
-            named = [(job.label, job.result) for job in done]
-            yield from self._land(done, lambda: self._canvas.place_group(export.origin, named, name))
+            yield from self._delivery.place_group(done)
+
+    def _adopt(self, homeless: Homeless, steps: Steps) -> Steps:
+        self.homeless.remove(homeless)
+        try:
+            yield from steps
+        except BaseException:
+            self.homeless.append(homeless)  # offered again
+            raise
+
+    def _tell_failures(self, task: Task) -> None:
+        """After a batch: each failed layer's own sentence, not only the last one's."""
+        failed = [job for job in task.jobs if job.state == tasks.FAILED]
+        if failed and len(task.jobs) > 1:
+            problems = " ".join(job.message for job in failed)
+            done = sum(job.state == tasks.DONE for job in task.jobs)
+            sentence = tr(
+                "{done} of {count} layers are done. {problems}",
+                done=done, count=len(task.jobs), problems=problems,
+            )  # fmt: skip
+            self._notice.say(sentence)
 
     def _export(self, job: Job, task: Task, wish: ExportWish) -> Generator[None, None, Optional[Export]]:
         if task.cancelled:
-            job.end(tasks.CANCELLED, "Cancelled.")
+            job.end(tasks.CANCELLED, tr("Cancelled."))
             return None
         job.state = tasks.EXPORTING
-        self._changed()
+        self._notice.changed()
         try:
             export = yield from self._canvas.export(job.source, wish)
         except Problem as problem:
             job.end(tasks.FAILED, str(problem))
-            self.message = str(problem)
+            self._notice.message = str(problem)
             return None
         job.origin = export.origin
         return export
 
-    def _compute(self, job: Job, task: Task, export: Export) -> Steps:
-        """Until the backend's last word; then the job has a result or has ended."""
-        try:
-            yield from self._start_backend(job, task)
-            if not job.ended:
-                self._sent[job.id] = job
-                self.link.submit(self._request(job, export))
-            told = False
-            while job.result is None and not job.ended:
-                if task.cancelled and not told:
-                    self.link.cancel(job.id)
-                    told = True
-                yield _WAITING
-        except Problem as problem:
-            job.end(tasks.FAILED, str(problem))
-        if job.state == tasks.FAILED:
-            self.message = "{}: {}".format(job.source.name, job.message)
-        self._changed()
 
-    def _start_backend(self, job: Job, task: Task) -> Steps:
-        job.state = tasks.STARTING
-        self._changed()
-        self.link.start()
-        while not self.link.ready:
-            if task.cancelled:
-                job.end(tasks.CANCELLED, "Cancelled.")
-                return
-            if self.link.state == "stopped":
-                raise Problem(self.link.why)
-            yield _WAITING
-
-    def _request(self, job: Job, export: Export) -> messages.Harmonize:
-        return messages.Harmonize(
-            job.id, export.painting, export.layer, export.selection, job.values,
-            want_preview=self.want_preview, result_depth=export.origin.depth,
-        )  # fmt: skip
-
-    def _place(self, job: Job, task: Task) -> Steps:
-        name = _name(job, task.mode)
-        yield from self._land([job], lambda: self._canvas.place(job.origin, job.result, name, task.mode))
-
-    def _land(self, jobs: List[Job], place: Callable[[], Generator[None, None, Landing]]) -> Steps:
-        """Puts the jobs' results where they belong; if that is gone, into a file."""
-        for job in jobs:
-            job.state = tasks.PLACING
-        self._changed()
-        landing = None
-        try:
-            landing = yield from place()
-        except DocumentClosed:
-            pass
-        except Problem as problem:
-            self.message = str(problem)
-        for job in jobs:
-            if landing is None:
-                self._keep_homeless(job)
-            else:
-                job.landing = landing
-                job.end(tasks.DONE, landing.note)
-                self.message = landing.note
-            self._remember(job)
-            self._acknowledge(job)
-        self._changed()
-
-    def _keep_homeless(self, job: Job) -> None:
-        """The document is gone: the result goes into a file at once, and is offered as a layer."""
-        name = _name(job, ABOVE)
-        path = self._recovered / "{}-{}.png".format(time.strftime("%Y%m%d-%H%M%S"), job.id[:8])
-        try:
-            self._canvas.save(job.result, path)
-            sentence = "The document of “{}” was closed; its result is in {}.".format(job.source.name, path)
-        except (Problem, OSError) as problem:
-            sentence = "The document of “{}” was closed; add its result to another one. ({})".format(
-                job.source.name, problem
-            )
-        self.homeless.append(Homeless(job.origin, job.result, name, str(path)))
-        job.end(tasks.DONE, sentence)
-        self.message = sentence
-
-    def _remember(self, job: Job) -> None:
-        seconds = job.report.get("seconds", {})
-        total = float(sum(seconds.values())) if isinstance(seconds, dict) else 0.0
-        self.history.append(
-            HistoryEntry(job.source, job.label, job.values, job.origin, job.result, job.landing, total)
-        )
-        while len(self.history) > 1 and (
-            len(self.history) > HISTORY_ENTRIES or sum(entry.bytes for entry in self.history) > HISTORY_BYTES
-        ):
-            self.history.pop(0)
-
-    def _acknowledge(self, job: Job) -> None:
-        if self._sent.pop(job.id, None) is not None:
-            try:
-                self.link.acknowledge(job.id)
-            except Problem as problem:
-                self.message = str(problem)
-
-    def _changed(self) -> None:
-        for observer in list(self._observers):
-            observer()
-
-
-_WAITING = "waiting"
-
-
-def _name(job: Job, mode: str) -> str:
-    return job.source.name if mode == REPLACE else "{} (harmonized)".format(job.source.name)
+def _style_name(style: Value) -> str:
+    return tr("style {style}", style=style if style == AUTO else "{:g}".format(style))

@@ -9,6 +9,7 @@ from .job import Landing, Origin, Source
 from .protocol.messages import Preview
 from .protocol.parameters import Value
 from .protocol.raster import Placed, byte_size
+from .translation import tr
 
 # A job's states; the first five are on their way, the last three are ends.
 IDLE, EXPORTING, STARTING, RUNNING, PLACING = "idle", "exporting", "starting", "running", "placing"
@@ -18,7 +19,10 @@ ENDS = (DONE, FAILED, CANCELLED)
 
 @dataclass
 class Job:
-    """One layer with one set of parameters. `message` says how it ended, or what is to be known."""
+    """One layer with one set of parameters. `message` says how it ended, or what is to be known.
+
+    `position` is how many other jobs the backend works on first.
+    """
 
     source: Source
     values: Dict[str, Value]
@@ -28,6 +32,7 @@ class Job:
     message: str = ""
     detail: str = ""
     stage: str = ""
+    position: int = 0
     fraction: float = 0.0
     seconds_left: Optional[float] = None
     preview: Optional[Preview] = None
@@ -100,7 +105,8 @@ class HistoryEntry:
     @property
     def title(self) -> str:
         style = self.values.get("style")
-        return "{}: style {}, {:.0f} s".format(self.label or self.source.name, style, self.seconds)
+        values = {"name": self.label or self.source.name, "style": style, "seconds": round(self.seconds)}
+        return tr("{name}: style {style}, {seconds} s", **values)
 
 
 @dataclass(frozen=True)

@@ -46,3 +46,31 @@ def _first_started(root):
 def profile(warm_profile, tmp_path):
     """A user of this test's own."""
     return warm_profile.copied_to(tmp_path / "user")
+
+
+@pytest.fixture(scope="module")
+def display():
+    made = harness.Display()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(profile, display):
+    """Starts this test's Krita: `start()`, `start(real=True)` with the real backend, `start(NAME="value")`."""
+    started = []
+
+    def run(real=False, **environment):
+        if not (profile.home / "env").exists():
+            (profile.give_real_backend if real else profile.give_fake_backend)()
+        krita = harness.KritaProgram(profile, display, **environment)
+        started.append(krita)
+        krita.run((harness.HERE / "inside" / "program_scene.py").read_text())
+        krita.wait_for(
+            "K.activeDocument() is not None and K.activeDocument().activeNode().name() == 'object'"
+        )
+        return krita
+
+    yield run
+    for krita in started:
+        krita.kill()

@@ -1,3 +1,4 @@
+import importlib
 import os
 import sys
 import time
@@ -10,10 +11,12 @@ from plugin.painterly.backend_link import BackendLink
 from plugin.painterly.launcher import Launcher
 from plugin.painterly.session import Session
 from plugin.painterly.settings import Settings
+from tests.fakes import krita
 
 from .fakes import FakeCanvas
 
 HERE = Path(__file__).resolve().parent
+INSIDE = HERE.parent / "krita" / "inside"
 
 
 @pytest.fixture
@@ -54,6 +57,20 @@ class Driver:
 
     def running(self, task):
         self.until(lambda: task.current is not None and task.current.state == tasks.RUNNING)
+
+
+@pytest.fixture
+def inside(monkeypatch):
+    """Imports a module of tests/krita/inside as kritarunner does, but with the fake Krita."""
+    names = [path.stem for path in INSIDE.glob("*.py")]
+    krita.install(monkeypatch)
+    monkeypatch.syspath_prepend(str(INSIDE))
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield importlib.import_module
+    for name in list(sys.modules):
+        if name in names or name.startswith("plugin.painterly.canvas"):
+            del sys.modules[name]
 
 
 @pytest.fixture

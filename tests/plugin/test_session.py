@@ -35,7 +35,7 @@ def test_a_layer_goes_through_all_states_in_order(driver):
 
 def test_progress_previews_and_time_left_are_shown(driver):
     behave(driver, steps=20, milliseconds=50)
-    driver.session.want_preview = True
+    driver.session.want_preview(True)
     task = driver.session.harmonize_active()
     job = task.jobs[0]
     driver.until(lambda: 0 < job.fraction < 1 and job.preview is not None)
@@ -218,7 +218,7 @@ def test_history_places_again_compares_and_gives_back_its_settings(driver):
 
 
 def test_history_forgets_the_oldest_pixels(driver, monkeypatch):
-    monkeypatch.setattr("plugin.painterly.session.HISTORY_BYTES", 300)
+    monkeypatch.setattr("plugin.painterly.delivery.HISTORY_BYTES", 300)
     behave(driver)
     for _ in range(3):
         driver.finish(driver.session.harmonize_active())

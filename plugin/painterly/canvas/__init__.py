@@ -10,6 +10,7 @@ from krita import InfoObject, Krita
 
 from ..job import Export, ExportWish, Origin, Problem, Source
 from ..protocol.raster import Placed
+from ..translation import tr
 from . import colors, documents, exporting
 from .documents import Documents
 from .placing import Placer, Steps
@@ -91,7 +92,7 @@ class Canvas:
             document.refreshProjection()
             path.parent.mkdir(parents=True, exist_ok=True)
             if not document.exportImage(str(path), InfoObject()):
-                raise Problem("The result could not be written to {}.".format(path))
+                raise Problem(tr("The result could not be written to {path}.", path=path))
         finally:
             document.setModified(False)
             document.close()

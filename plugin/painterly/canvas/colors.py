@@ -5,6 +5,7 @@ from typing import NamedTuple
 from krita import Document, Krita, Node
 
 from ..job import Problem
+from ..translation import tr
 
 SRGB_PROFILE = "sRGB-elle-V2-srgbtrc.icc"
 CHANNELS = {"RGBA": 4, "GRAYA": 2, "CMYKA": 5, "LABA": 4, "XYZA": 4, "YCbCrA": 4, "A": 2}
@@ -51,7 +52,7 @@ def hidden_document(width: int, height: int, space: Space) -> Document:
     """A document without a view; raises Problem if Krita does not know the space."""
     document = Krita.instance().createDocument(width, height, "Painterly", *space, 72.0)
     if document is None:
-        raise Problem("Krita cannot make a picture in the colour space {} {} {}.".format(*space))
+        raise Problem(tr("Krita cannot make a picture in the colour space {space}.", space=" ".join(space)))
     document.setBatchmode(True)
     return document
 

@@ -6,6 +6,7 @@ from krita import Document, Krita, Node
 
 from ..job import DocumentClosed, Problem, Source
 from ..protocol.geometry import Box
+from ..translation import tr
 
 # Types of nodes that are no layer of their own but change their parent.
 _MASKS = "mask"
@@ -36,7 +37,7 @@ class Documents:
         """The open document of that key; raises DocumentClosed."""
         handle = self._handles.get(key)
         if handle is None or not any(handle == other for other in Krita.instance().documents()):
-            raise DocumentClosed("The document was closed.")
+            raise DocumentClosed(tr("The document was closed."))
         return handle
 
     def is_open(self, key: str) -> bool:
@@ -50,7 +51,7 @@ class Documents:
         """The document in front; raises Problem."""
         document = Krita.instance().activeDocument()
         if document is None:
-            raise Problem("Open a document and select the layer with the pasted object.")
+            raise Problem(tr("Open a document and select the layer with the pasted object."))
         return document
 
 
@@ -81,7 +82,7 @@ def find_node(document: Document, unique_id: str) -> Optional[Node]:
 def need_node(document: Document, unique_id: str) -> Node:
     node = find_node(document, unique_id)
     if node is None:
-        raise Problem("The layer is not in the document any more.")
+        raise Problem(tr("The layer is not in the document any more."))
     return node
 
 
@@ -103,7 +104,7 @@ def owning_layer(node: Optional[Node]) -> Node:
     while node is not None and is_mask(node):
         node = node.parentNode()
     if node is None or node.parentNode() is None:
-        raise Problem("Select the layer with the pasted object first.")
+        raise Problem(tr("Select the layer with the pasted object first."))
     return node
 
 
@@ -111,11 +112,14 @@ def check_source(node: Node) -> None:
     """Raises Problem if nothing of this layer can be harmonized."""
     if node.type() in _WITHOUT_PIXELS:
         raise Problem(
-            "“{}” has no pixels of its own: select the layer with the pasted object.".format(node.name())
+            tr(
+                "“{layer}” has no pixels of its own: select the layer with the pasted object.",
+                layer=node.name(),
+            )
         )
     if not all(layer.visible() for layer in ancestors(node)):
         raise Problem(
-            "“{}” is hidden: show it first, so that you see what is harmonized.".format(node.name())
+            tr("“{layer}” is hidden: show it first, so that you see what is harmonized.", layer=node.name())
         )
 
 

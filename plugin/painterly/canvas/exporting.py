@@ -14,6 +14,7 @@ from ..job import Export, ExportWish, Origin, Problem, Source
 from ..protocol import geometry
 from ..protocol.geometry import Box
 from ..protocol.raster import Placed, Raster
+from ..translation import tr
 from . import colors, documents
 
 # Pixels of a strip, so that each of Krita's calls stays below some 50 ms; conversions are dearer.
@@ -85,17 +86,20 @@ def _selection(document: Document) -> Optional[Selection]:
 def _object_box(document: Document, node: Node, bounds: Box, selection: Optional[Selection]) -> Box:
     """Where the object is on the canvas; raises Problem if it is nowhere."""
     if bounds.empty:
-        raise Problem("“{}” is empty: select the layer with the pasted object.".format(node.name()))
+        raise Problem(tr("“{layer}” is empty: select the layer with the pasted object.", layer=node.name()))
     inside = bounds.intersect(documents.canvas_box(document))
     if inside.empty:
-        raise Problem("“{}” lies outside the canvas: move it into the picture.".format(node.name()))
+        raise Problem(tr("“{layer}” lies outside the canvas: move it into the picture.", layer=node.name()))
     if selection is None:
         return inside
     x, y = selection.x(), selection.y()
     inside = inside.intersect(Box(x, y, x + selection.width(), y + selection.height()))
     if inside.empty:
         raise Problem(
-            "The selection does not touch “{}”: select the object on it, or nothing.".format(node.name())
+            tr(
+                "The selection does not touch “{layer}”: select the object on it, or nothing.",
+                layer=node.name(),
+            )
         )
     return inside
 
@@ -103,18 +107,23 @@ def _object_box(document: Document, node: Node, bounds: Box, selection: Optional
 def _read_selection(selection: Selection, box: Box) -> Raster:
     data = bytes(selection.pixelData(box.left, box.top, box.width, box.height))
     if not any(data):
-        raise Problem("The selection does not touch the layer: select the object on it, or nothing.")
+        raise Problem(tr("The selection does not touch the layer: select the object on it, or nothing."))
     return Raster(box.width, box.height, "MASK", "U8", data)
 
 
 def _check_layer(plan: _Plan, layer: bytearray, mask: Optional[Raster], canvas: Box) -> Pauses:
     name = plan.source.name
     if not (yield from _any_alpha(layer, plan.depth)):
-        raise Problem("“{}” is empty in the picture: select the layer with the pasted object.".format(name))
+        raise Problem(
+            tr("“{layer}” is empty in the picture: select the layer with the pasted object.", layer=name)
+        )
     if mask is None and plan.layer == canvas and (yield from _opaque(layer, plan.depth)):
         raise Problem(
-            "“{}” covers the whole canvas: select the pasted object (any selection tool), "
-            "then harmonize again.".format(name)
+            tr(
+                "“{layer}” covers the whole canvas: select the pasted object (any selection tool), "
+                "then harmonize again.",
+                layer=name,
+            )
         )
 
 
@@ -196,7 +205,7 @@ def _read_seen(copy: Document, box: Box, plan: _Plan) -> bytes:
 def _read_chosen(copy: Document, box: Box, plan: _Plan) -> bytes:
     node = documents.find_node(copy, plan.wish.painting)
     if node is None:
-        raise Problem("The layer chosen as the painting is gone: choose another one.")
+        raise Problem(tr("The layer chosen as the painting is gone: choose another one."))
     copy.refreshProjection()
     copy.waitForDone()
     return _node_pixels(node, box, plan.depth)

@@ -7,6 +7,7 @@ from krita import Document, Node
 from ..job import ABOVE, REPLACE, Landing, Origin
 from ..protocol.geometry import Box
 from ..protocol.raster import Placed
+from ..translation import tr
 from . import colors, documents
 from .documents import Documents
 from .exporting import CONVERTED_STRIP_PIXELS, STRIP_PIXELS, strips
@@ -98,12 +99,12 @@ def _covers(layer: Node, original: Node, canvas: Box) -> bool:
 def _spot(document: Document, origin: Origin) -> _Spot:
     source = documents.find_node(document, origin.source.node)
     if source is None:
-        note = "“{}” is gone: its result is the topmost layer.".format(origin.source.name)
+        note = tr("“{layer}” is gone: its result is the topmost layer.", layer=origin.source.name)
         return _Spot(document.rootNode(), None, 0, 0, note)
     bounds = documents.box_of(source.bounds())
     x, y = bounds.left - origin.bounds.left, bounds.top - origin.bounds.top
     if (bounds.width, bounds.height) == (origin.bounds.width, origin.bounds.height) and (x or y):
-        note = "“{}” was moved: its result moved along.".format(origin.source.name)
+        note = tr("“{layer}” was moved: its result moved along.", layer=origin.source.name)
         return _Spot(source.parentNode(), source, x, y, note)
     return _Spot(source.parentNode(), source, 0, 0, "")
 

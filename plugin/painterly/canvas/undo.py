@@ -100,15 +100,30 @@ class UndoFollower(QtCore.QObject):
             document.refreshProjection()
 
     def _follow_removed(self, document: Document, swap: Swap, present: set) -> None:
-        if swap.original in present and swap.result in present:
-            action = "edit_undo" if swap.shown else "edit_redo"
-            document.waitForDone()  # while it renders, Krita ignores undo and redo
-            Krita.instance().action(action).trigger()
+        both = {swap.original, swap.result}
+        if both <= present:
+            # A step moves the history at once but changes the layers when Krita gets round to it: without
+            # waiting, a slow step looks half done and the next one would be taken back too.
+            document.waitForDone()
             present = _present(document)
-        if swap.original in present and swap.result in present:
+        if both <= present:
             self._in_the_middle = True
-        else:
+            if document == Krita.instance().activeDocument():
+                self._finish_step(swap)
+        elif both & present:
             swap.shown = swap.result in present
+
+    def _finish_step(self, swap: Swap) -> None:
+        """Goes on in the direction of the step; ignored while Krita renders, then the next look asks again."""
+        before = self._rows()
+        Krita.instance().action("edit_undo" if swap.shown else "edit_redo").trigger()
+        if self._rows() != before:
+            # Noted now, not when it is seen: the artist's next step may come before the next look.
+            swap.shown = not swap.shown
+
+    def _rows(self) -> List[int]:
+        """Where each window's history stands."""
+        return [view.currentIndex().row() for view in self._views]
 
     def _can_redo(self) -> bool:
         return any(view.currentIndex().row() < view.model().rowCount() - 1 for view in self._views)

@@ -1,0 +1,109 @@
+"""Jobs at the backend: handed over, followed, acknowledged; or failed with a sentence if it dies."""
+
+from dataclasses import replace
+from typing import Dict, Generator
+
+from . import tasks
+from .job import WAITING, Export, Problem
+from .notice import Notice
+from .protocol import messages
+from .tasks import Job, Task
+from .translation import tr
+
+Steps = Generator[object, None, None]
+
+
+class Computing:
+    """`link` is a BackendLink. With `want_preview` new jobs are asked for pictures on the way."""
+
+    def __init__(self, link, notice: Notice):
+        self.link = link
+        self.want_preview = False
+        self._notice = notice
+        self._sent: Dict[str, Job] = {}
+
+    def run(self, job: Job, task: Task, export: Export) -> Steps:
+        """Until the backend's last word; then the job has a result or has ended."""
+        try:
+            yield from self._start_backend(job, task)
+            if not job.ended:
+                self._sent[job.id] = job
+                self.link.submit(self._request(job, export))
+            told = False
+            while job.result is None and not job.ended:
+                if task.cancelled and not told:
+                    self.link.cancel(job.id)
+                    told = True
+                yield WAITING
+        except Problem as problem:
+            job.end(tasks.FAILED, str(problem))
+        if job.state == tasks.FAILED:
+            self._notice.message = tr("{layer}: {problem}", layer=job.source.name, problem=job.message)
+        self._notice.changed()
+
+    def hear(self) -> None:
+        """Takes in what the backend has to say."""
+        try:
+            news = self.link.poll()
+        except Problem as problem:
+            self._lose_backend(str(problem))
+            return
+        for message in news:
+            self._take(message)
+        if news:
+            self._notice.changed()
+
+    def acknowledge(self, job: Job) -> None:
+        """Tells the backend that it may forget the job."""
+        if self._sent.pop(job.id, None) is not None:
+            try:
+                self.link.acknowledge(job.id)
+            except Problem as problem:
+                self._notice.message = str(problem)
+
+    def _start_backend(self, job: Job, task: Task) -> Steps:
+        job.state = tasks.STARTING
+        self._notice.changed()
+        self.link.start()
+        while not self.link.ready:
+            if task.cancelled:
+                job.end(tasks.CANCELLED, tr("Cancelled."))
+                return
+            if self.link.state == "stopped":
+                raise Problem(self.link.why)
+            yield WAITING
+
+    def _request(self, job: Job, export: Export) -> messages.Harmonize:
+        return messages.Harmonize(
+            job.id, export.painting, export.layer, export.selection, job.values,
+            want_preview=self.want_preview, result_depth=export.origin.depth,
+        )  # fmt: skip
+
+    def _take(self, message: messages.Message) -> None:
+        job = self._sent.get(message.job)
+        if job is None:
+            return
+        if isinstance(message, messages.Accepted):
+            job.state, job.position = tasks.RUNNING, message.position
+        elif isinstance(message, messages.Progress):
+            job.state, job.stage, job.fraction = tasks.RUNNING, message.stage, message.fraction
+            job.position, job.seconds_left = 0, message.seconds_left
+            job.preview = message.preview or job.preview
+        elif isinstance(message, messages.Result):
+            # A copy of our own: the backend may take its memory back once it is told that we have it.
+            raster = replace(message.image.raster, data=bytes(message.image.raster.data))
+            job.result, job.report = replace(message.image, raster=raster), message.report
+        elif isinstance(message, messages.Cancelled):
+            job.end(tasks.CANCELLED, tr("Cancelled."))
+        elif isinstance(message, messages.Failed):
+            job.end(tasks.FAILED, message.message, message.detail)
+        if isinstance(message, (messages.Cancelled, messages.Failed)):
+            self.acknowledge(job)
+
+    def _lose_backend(self, why: str) -> None:
+        """The backend died: its jobs failed, the next one starts it anew."""
+        for job in self._sent.values():
+            if job.result is None:
+                job.end(tasks.FAILED, tr("{problem} Harmonize again to start it anew.", problem=why))
+        self._sent.clear()
+        self._notice.say(why)

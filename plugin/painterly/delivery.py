@@ -1,0 +1,101 @@
+"""Finished results: into their document, or, if that was closed, into a file; and what is kept of them."""
+
+import time
+from pathlib import Path
+from typing import Callable, Generator, List
+
+from . import tasks
+from .job import ABOVE, REPLACE, DocumentClosed, Landing, Problem
+from .notice import Notice
+from .tasks import HistoryEntry, Homeless, Job, Task
+from .translation import tr
+
+# What is kept to place results again.
+HISTORY_BYTES = 512 << 20
+HISTORY_ENTRIES = 50
+
+Steps = Generator[None, None, None]
+
+
+class Delivery:
+    """`history` holds results with the oldest first, `homeless` those whose document was closed.
+
+    `recovered` is the folder for their files; `acknowledge(job)` is called once a result is safe.
+    """
+
+    def __init__(self, canvas, recovered: Path, notice: Notice, acknowledge: Callable[[Job], None]):
+        self.history: List[HistoryEntry] = []
+        self.homeless: List[Homeless] = []
+        self._canvas = canvas
+        self._recovered = recovered
+        self._notice = notice
+        self._acknowledge = acknowledge
+
+    def place(self, job: Job, task: Task) -> Steps:
+        """One result above its layer or in its place."""
+        name = _name(job, task.mode)
+        yield from self._land([job], lambda: self._canvas.place(job.origin, job.result, name, task.mode))
+
+    def place_group(self, jobs: List[Job]) -> Steps:
+        """Several results of one layer, as a group."""
+        first = jobs[0]
+        name = tr("{layer} (variants)", layer=first.source.name)
+        named = [(job.label, job.result) for job in jobs]
+        yield from self._land(jobs, lambda: self._canvas.place_group(first.origin, named, name))
+
+    def keep_homeless(self, job: Job, why: str = "") -> None:
+        """A result without a place goes into a file at once, and is offered as a layer.
+
+        `why` is the sentence to tell; by default that its document was closed.
+        """
+        path = self._recovered / "{}-{}.png".format(time.strftime("%Y%m%d-%H%M%S"), job.id[:8])
+        reason = why or tr("The document of “{layer}” was closed.", layer=job.source.name)
+        try:
+            self._canvas.save(job.result, path)
+            sentence = tr("{reason} Its result is in {path}.", reason=reason, path=path)
+        except (Problem, OSError) as problem:
+            sentence = tr(
+                "{reason} Add its result to another document. ({problem})", reason=reason, problem=problem
+            )
+        self.homeless.append(Homeless(job.origin, job.result, _name(job, ABOVE), str(path)))
+        job.end(tasks.DONE, sentence)
+        self._notice.message = sentence
+
+    def _land(self, jobs: List[Job], place: Callable[[], Generator[None, None, Landing]]) -> Steps:
+        """Puts the jobs' results where they belong; if that is gone, into a file."""
+        for job in jobs:
+            job.state = tasks.PLACING
+        self._notice.changed()
+        landing, why = None, ""
+        try:
+            landing = yield from place()
+        except DocumentClosed:
+            pass  # told when the result is kept
+        except Problem as problem:
+            why = str(problem)
+        for job in jobs:
+            if landing is None:
+                self.keep_homeless(job, why)
+            else:
+                job.landing = landing
+                job.end(tasks.DONE, landing.note)
+                self._notice.message = landing.note
+            self._remember(job)
+            self._acknowledge(job)
+        self._notice.changed()
+
+    def _remember(self, job: Job) -> None:
+        seconds = job.report.get("seconds", {})
+        total = float(sum(seconds.values())) if isinstance(seconds, dict) else 0.0
+        self.history.append(
+            HistoryEntry(job.source, job.label, job.values, job.origin, job.result, job.landing, total)
+        )
+        while len(self.history) > 1 and (
+            len(self.history) > HISTORY_ENTRIES or sum(entry.bytes for entry in self.history) > HISTORY_BYTES
+        ):
+            self.history.pop(0)
+
+
+def _name(job: Job, mode: str) -> str:
+    layer = job.source.name
+    return layer if mode == REPLACE else tr("{layer} (harmonized)", layer=layer)

@@ -1,0 +1,380 @@
+"""A Krita in memory: sRGB documents with layers, groups, clones, transparency masks and a selection.
+
+It is as odd as the real one where the plugin relies on it: tests/krita/inside/quirk_cases.py holds both to
+the same assertions. What the plugin does not use is not here. `install()` makes it `import krita`, with as
+much of Qt as the canvas needs.
+"""
+
+import pickle
+import sys
+
+from . import krita_pixels as pixels
+from . import qt
+from .krita_layers import Image, Layer
+from .krita_pixels import Plane
+
+SRGB = "sRGB-elle-V2-srgbtrc.icc"
+
+
+class Node:
+    """A wrapper: each call of the API makes a new one; those of the same layer are equal."""
+
+    def __init__(self, layer):
+        self._layer = layer
+
+    def __eq__(self, other):
+        return isinstance(other, Node) and self._layer is other._layer
+
+    __hash__ = None
+
+    def name(self):
+        return self._layer.name
+
+    def type(self):
+        return self._layer.kind
+
+    def uniqueId(self):
+        return self._layer.id
+
+    def parentNode(self):
+        return Node(self._layer.parent) if self._layer.parent else None
+
+    def childNodes(self):
+        return [Node(child) for child in self._layer.children]
+
+    def visible(self):
+        return self._layer.visible
+
+    def setVisible(self, visible):
+        self._layer.visible = visible  # what is shown does not change before a refresh
+
+    def locked(self):
+        return self._layer.locked
+
+    def setLocked(self, locked):
+        self._layer.locked = locked
+
+    def opacity(self):
+        return self._layer.opacity
+
+    def setOpacity(self, opacity):
+        self._layer.opacity = opacity
+
+    def blendingMode(self):
+        return self._layer.mode
+
+    def setBlendingMode(self, mode):
+        self._layer.mode = mode
+
+    def inheritAlpha(self):
+        return False
+
+    def colorModel(self):
+        return "RGBA"
+
+    def colorDepth(self):
+        return self._layer.depth
+
+    def colorProfile(self):
+        return SRGB
+
+    def setColorSpace(self, model, depth, profile):
+        assert (model, profile) == ("RGBA", SRGB), "the fake knows sRGB only"
+        self._layer.plane = self._layer.plane.converted(depth)
+        self._layer.depth = depth
+
+    def bounds(self):
+        return self._layer.shown.bounds() if self._layer.children else self._drawn().bounds()
+
+    def _drawn(self):
+        return self._layer.shown if self._layer.kind == "clonelayer" else self._layer.plane
+
+    def pixelData(self, x, y, width, height):
+        return pixels.ByteArray(self._layer.plane.read(x, y, width, height))
+
+    def projectionPixelData(self, x, y, width, height):
+        return pixels.ByteArray(self._layer.shown.read(x, y, width, height))
+
+    def setPixelData(self, data, x, y, width, height):
+        """Nothing for a short buffer; locks do not matter."""
+        if not isinstance(data, (bytes, bytearray, pixels.ByteArray)):
+            raise TypeError("setPixelData() takes bytes, bytearray or QByteArray")
+        data = bytes(data)
+        if len(data) < width * height * self._layer.plane.pixel_bytes:
+            return False
+        self._layer.plane.write(data, x, y, width, height)
+        return True
+
+    def move(self, x, y):
+        """Moves the layer by (x, y)."""
+        layer = self._layer
+        layer.plane = layer.plane.moved(x - layer.dx, y - layer.dy)
+        layer.dx, layer.dy = x, y
+
+    def duplicate(self):
+        return Node(self._layer.copied(self._layer.image, with_id=False))
+
+    def addChildNode(self, node, above):
+        """Above `above`, or on top; what the added layer covers is shown at once, the rest as before."""
+        parent, layer = self._layer, node._layer
+        at = len(parent.children) if above is None else parent.children.index(above._layer) + 1
+        parent.children.insert(at, layer)
+        layer.parent = parent
+        if layer.kind == "transparencymask" and parent.image.selection is not None:
+            layer.plane = parent.image.selection.copied()
+        parent.image.render(layer.shown.bounds())
+
+    def remove(self):
+        layer = self._layer
+        if layer.parent is None:
+            return False
+        layer.parent.children.remove(layer)
+        layer.parent = None
+        layer.image.render(layer.shown.bounds())
+        return True
+
+
+class Selection:
+    """One byte a pixel; a document's own is live."""
+
+    def __init__(self, plane=None):
+        self._plane = plane or Plane("MASK")
+
+    def select(self, x, y, width, height, value):
+        self._plane.write(bytes([value]) * (width * height), x, y, width, height)
+
+    def x(self):
+        return self._plane.bounds().x()
+
+    def y(self):
+        return self._plane.bounds().y()
+
+    def width(self):
+        return self._plane.bounds().width()
+
+    def height(self):
+        return self._plane.bounds().height()
+
+    def pixelData(self, x, y, width, height):
+        return pixels.ByteArray(self._plane.read(x, y, width, height))
+
+    def duplicate(self):
+        return Selection(self._plane.copied())
+
+
+class Document:
+    """A wrapper, as Node is."""
+
+    def __init__(self, image):
+        self._image = image
+
+    def __eq__(self, other):
+        return isinstance(other, Document) and self._image is other._image
+
+    __hash__ = None
+
+    def name(self):
+        return self._image.name
+
+    def fileName(self):
+        return self._image.file_name
+
+    def width(self):
+        return self._image.width
+
+    def height(self):
+        return self._image.height
+
+    def colorModel(self):
+        return "RGBA"
+
+    def colorDepth(self):
+        return self._image.depth
+
+    def colorProfile(self):
+        return SRGB
+
+    def setBatchmode(self, on):
+        pass
+
+    def modified(self):
+        return self._image.modified
+
+    def setModified(self, modified):
+        self._image.modified = modified
+
+    def rootNode(self):
+        return Node(self._image.root)
+
+    def topLevelNodes(self):
+        return [node for node in self.rootNode().childNodes() if not node.type().endswith("mask")]
+
+    def nodeByName(self, name):
+        return next((Node(layer) for layer in self._image.root.walk() if layer.name == name), None)
+
+    def activeNode(self):
+        return Node(self._image.active) if self._image.active else None
+
+    def setActiveNode(self, node):
+        self._image.active = node._layer
+
+    def createNode(self, name, kind):
+        return Node(Layer(self._image, name, kind, "MASK" if kind.endswith("mask") else self._image.depth))
+
+    def createGroupLayer(self, name):
+        return self.createNode(name, "grouplayer")
+
+    def createCloneLayer(self, name, source):
+        node = self.createNode(name, "clonelayer")
+        node._layer.original = source._layer
+        return node
+
+    def selection(self):
+        return None if self._image.selection is None else Selection(self._image.selection)
+
+    def setSelection(self, selection):
+        assert selection is not None, "Krita 5.1 ends here"
+        self._image.selection = selection._plane
+        masks = [child for child in self._image.root.children if child.kind == "selectionmask"]
+        if not masks:
+            mask = Layer(self._image, "Selection", "selectionmask", "MASK")
+            mask.parent = self._image.root
+            self._image.root.children.append(mask)
+
+    def refreshProjection(self):
+        self._image.render()
+
+    def waitForDone(self):
+        pass
+
+    def projection(self, x, y, width, height):
+        return pixels.Picture(self._image.canvas.converted("U8").read(x, y, width, height))
+
+    def resizeImage(self, x, y, width, height):
+        image = self._image
+        image.width, image.height = width, height
+        for layer in image.root.walk():
+            layer.plane = layer.plane.moved(-x, -y)
+        image.canvas = Plane(image.depth)
+        image.render()
+
+    def clone(self):
+        """Not among the open documents; the layers' ids are the same."""
+        image = self._image
+        new = Image(image.width, image.height, image.depth, image.name)
+        new.root = image.root.copied(new, with_id=True)
+        new.canvas = image.canvas.copied()
+        originals = dict(zip(image.root.walk(), new.root.walk()))
+        for layer in new.root.walk():
+            layer.original = originals.get(layer.original)
+        return Document(new)
+
+    def saveAs(self, path):
+        self._image.file_name = path
+        return self._write(path, self._image.root.copied(None, with_id=True))
+
+    def exportImage(self, path, info):
+        """Flattened, as a picture file is."""
+        root = Layer(None, "root", "grouplayer", self._image.depth)
+        flat = Layer(None, "Background", "paintlayer", self._image.depth)
+        flat.plane, flat.parent, root.children = self._image.canvas.copied(), root, [flat]
+        return self._write(path, root)
+
+    def _write(self, path, root):
+        image = self._image
+        with open(path, "wb") as file:
+            pickle.dump((root, image.width, image.height, image.depth), file)
+        return True
+
+    def close(self):
+        krita = Krita.instance()
+        krita.images = [image for image in krita.images if image is not self._image]
+        return True
+
+
+class Krita:
+    """The application; `images` are the open documents', the last one in front."""
+
+    _instance = None
+
+    def __init__(self):
+        self.images = []
+
+    @classmethod
+    def instance(cls):
+        cls._instance = cls._instance or Krita()
+        return cls._instance
+
+    def version(self):
+        return "5.1.5 (fake)"
+
+    def setBatchmode(self, on):
+        pass
+
+    def documents(self):
+        return [Document(image) for image in self.images]
+
+    def activeDocument(self):
+        return self.documents()[-1] if self.images else None
+
+    def activeWindow(self):
+        return Window(self) if self.images else None
+
+    def windows(self):
+        return []
+
+    def createDocument(self, width, height, name, model, depth, profile, resolution):
+        assert (model, profile) == ("RGBA", SRGB), "the fake knows sRGB only"
+        image = Image(width, height, depth, name)
+        background = Layer(image, "Background", "paintlayer", depth)
+        background.parent = image.root
+        image.root.children.append(background)
+        self.images.append(image)
+        return Document(image)
+
+    def openDocument(self, path):
+        with open(path, "rb") as file:
+            root, width, height, depth = pickle.load(file)
+        image = Image(width, height, depth, path)
+        image.root, image.file_name = root, path
+        for layer in [root, *root.walk()]:
+            layer.image = image
+        image.render()
+        self.images.append(image)
+        return Document(image)
+
+
+class Window:
+    """The one window; it has one view, of the document in front."""
+
+    def __init__(self, krita):
+        self._krita = krita
+
+    def activeView(self):
+        return self
+
+    def selectedNodes(self):
+        """The multi-selection, bottom to top, whatever the order of choosing."""
+        image = self._krita.images[-1]
+        return [Node(layer) for layer in image.root.walk() if layer in image.selected]
+
+
+class InfoObject:
+    """Options of an export."""
+
+
+def install(monkeypatch):
+    """`import krita` and `import PyQt5` give the fakes, for the test that `monkeypatch` belongs to."""
+    Krita._instance = None
+    for name in list(sys.modules):
+        if name.startswith(("plugin.painterly.canvas", "plugin.painterly.qt")):
+            monkeypatch.delitem(sys.modules, name)
+    for name, module in {"krita": sys.modules[__name__], **qt.modules()}.items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+class _OnlyInherited:
+    """Base of what `canvas.host` derives from or builds; nothing of it is used without a window."""
+
+
+DockWidget = DockWidgetFactory = DockWidgetFactoryBase = Extension = _OnlyInherited

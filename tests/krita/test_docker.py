@@ -1,0 +1,62 @@
+"""The docker in the Krita program: its tab order, and names for all that can be reached."""
+
+from .program import finished
+
+# Widgets of the docker that take the focus by Tab, in Qt's order, with what a screen reader would say.
+REACHED = """
+def named(widget):
+    label = [each.text() for each in panel().findChildren(QtWidgets.QLabel) if each.buddy() is widget]
+    text = widget.text() if isinstance(widget, QtWidgets.QAbstractButton) else ""
+    return widget.accessibleName() or " ".join(label) or text
+
+def reached():
+    start = widget = panel().harmonize
+    found = []
+    while True:
+        if panel().isAncestorOf(widget) and widget.isVisible() and widget.isEnabled():
+            if int(widget.focusPolicy()) & int(QtCore.Qt.TabFocus) and widget.focusProxy() is None:
+                place = widget.mapTo(panel(), QtCore.QPoint(0, 0))
+                found.append([named(widget), place.y(), place.x(), widget.height()])
+        widget = widget.nextInFocusChain()
+        if widget is start:
+            return found
+"""
+
+
+def test_tab_goes_from_top_to_bottom_and_everything_has_a_name(start):
+    krita = start()
+    krita.run(REACHED + "panel().more.setChecked(True)")
+    found = krita.value("reached()")
+    assert len(found) > 15 and [each[0] for each in found][0] == "Harmonize"
+    assert [place for name, *place in found if not name] == []
+    for (_, y, x, height), (name, below, beside, _) in zip(found, found[1:]):
+        same_row = abs(below - y) < height
+        assert beside > x if same_row else below > y, name
+
+
+def test_every_setting_has_its_label_and_its_explanation(start):
+    krita = start()
+    labels = krita.value(
+        "[each.text() for each in panel().findChildren(QtWidgets.QLabel) if each.buddy() is not None]"
+    )
+    for form in ("simple", "advanced"):
+        for field in krita.value("list(panel().{}.fields)".format(form)):
+            box = "panel().{}.fields[{!r}]".format(form, field)
+            assert krita.value(box + ".accessibleName()") in labels
+            assert krita.value(box + ".toolTip()")
+
+
+def test_at_twice_the_density_nothing_is_cut_off(start):
+    krita = start(QT_SCALE_FACTOR="2")
+    assert krita.value("panel().devicePixelRatioF()") == 2
+    # Each button and box is as wide as its own text asks for.
+    cut = krita.run(
+        "kinds = (QtWidgets.QPushButton, QtWidgets.QToolButton, QtWidgets.QCheckBox)\n"
+        "result = [each.text() for kind in kinds for each in panel().findChildren(kind)\n"
+        "          if each.isVisible() and each.width() < each.minimumSizeHint().width()]"
+    )
+    assert cut == []
+    krita.run("behave(0, 30, 50)\nsession.want_preview(True)\npanel().harmonize.click()")
+    krita.wait_for("panel().status.preview.isVisible()")
+    assert krita.value("panel().status.preview.pixmap().devicePixelRatioF()") == 2
+    finished(krita)

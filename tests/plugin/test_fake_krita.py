@@ -1,0 +1,32 @@
+"""The canvas against the fake Krita: the same cases that tests/krita runs in the real one.
+
+First the quirks: that the fake is as odd as the real one is what makes the others worth something.
+"""
+
+import ast
+
+import pytest
+
+from tests.fakes import krita
+
+from .conftest import INSIDE
+
+MODULES = ("quirk_cases", "export_cases", "place_cases")
+
+
+def _cases():
+    for module in MODULES:
+        for item in ast.parse((INSIDE / (module + ".py")).read_text("utf-8")).body:
+            if isinstance(item, ast.FunctionDef) and item.name.startswith("case_"):
+                yield module, item.name
+
+
+@pytest.mark.parametrize("module,case", list(_cases()))
+def test_case(inside, module, case):
+    getattr(inside(module), case)()
+
+
+def test_a_case_can_fail(inside, monkeypatch):
+    monkeypatch.setattr(krita.Document, "resizeImage", lambda *_: None)
+    with pytest.raises(AssertionError):
+        inside("quirk_cases").case_resizing_moves_layers_so_that_the_corner_is_the_origin()

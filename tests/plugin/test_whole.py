@@ -1,0 +1,92 @@
+"""Session and canvas together: the fake Krita on one side, a real service with the fake worker on the other."""
+
+from pathlib import Path
+
+import pytest
+
+from plugin.painterly import tasks
+from plugin.painterly.backend_link import BackendLink
+from plugin.painterly.job import REPLACE
+from plugin.painterly.session import Session
+from plugin.painterly.settings import Settings
+
+from .conftest import Driver
+from .test_session import behave
+
+
+@pytest.fixture
+def whole(inside, launcher, tmp_path):
+    """(driver, scenes, document): "object" is active above a painting, a layer "above" covers it."""
+    scenes = inside("scenes")
+    document, _, pasted = scenes.scene()
+    document.setActiveNode(pasted)
+    canvas, link = scenes.Canvas(), BackendLink(launcher)
+    session = Session(canvas, link, Settings(), tmp_path / "recovered")
+    driver = Driver(session, canvas, link, launcher)
+    behave(driver)
+    yield driver, scenes, document
+    session.close()
+
+
+def names(document):
+    return [(node.name(), node.visible()) for node in document.topLevelNodes()]
+
+
+def test_the_active_layer_comes_back_above_its_hidden_original(whole):
+    driver, scenes, document = whole
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    result = document.nodeByName("object (harmonized)")
+    # The fake worker gives the layer back as it came.
+    assert bytes(result.pixelData(100, 80, 40, 30)) == scenes.noise(40, 30, seed=2)
+    assert names(document) == [
+        ("Background", True), ("object", False), ("object (harmonized)", True), ("above", True),
+    ]  # fmt: skip
+
+
+def test_replacing_leaves_one_layer(whole):
+    driver, _, document = whole
+    driver.session.settings.result = REPLACE
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert names(document) == [("Background", True), ("object", True), ("above", True)]
+
+
+def test_a_batch_goes_from_the_bottom_up_and_tells_every_error(whole):
+    driver, scenes, document = whole
+    high = scenes.add_layer(document, "high", scenes.noise(20, 20, seed=5), 10, 10, 20, 20)
+    void = document.createNode("void", "paintlayer")
+    document.rootNode().addChildNode(void, None)
+    chosen = [high, void, document.nodeByName("object"), document.topLevelNodes()[0]]
+    document._image.selected = [node._layer for node in chosen]
+    task = driver.session.harmonize_selected()
+    assert driver.finish(task) == [tasks.FAILED, tasks.DONE, tasks.DONE, tasks.FAILED]
+    assert [job.source.name for job in task.jobs] == ["Background", "object", "high", "void"]
+    said = driver.session.message
+    assert said.startswith("2 of 4 layers are done.") and "covers the whole" in said and "“void” is" in said
+
+
+def test_a_layer_moved_meanwhile_takes_its_result_along(whole):
+    driver, _, document = whole
+    behave(driver, steps=10, milliseconds=20)
+    task = driver.session.harmonize_active()
+    driver.running(task)
+    document.nodeByName("object").move(7, -3)
+    driver.finish(task)
+    assert tuple(document.nodeByName("object (harmonized)").bounds()) == (107, 77, 40, 30)
+    assert "moved along" in driver.session.message
+
+
+def test_a_document_closed_meanwhile_leaves_a_file_that_is_added_to_another(whole):
+    driver, scenes, document = whole
+    behave(driver, steps=10, milliseconds=20)
+    task = driver.session.harmonize_active()
+    driver.running(task)
+    document.close()
+    other, _, _ = scenes.scene()
+    driver.finish(task)
+    assert [name for name, _ in names(other)] == ["Background", "object", "above"]
+    (homeless,) = driver.session.homeless
+    assert homeless.path in driver.session.message and Path(homeless.path).exists()
+    driver.session.adopt(homeless)
+    driver.until(lambda: not driver.session.busy)
+    added = other.topLevelNodes()[-1]
+    assert bytes(added.pixelData(100, 80, 40, 30)) == scenes.noise(40, 30, seed=2)
