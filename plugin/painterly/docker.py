@@ -11,6 +11,7 @@ from .protocol.parameters import InvalidParameter, Value
 from .qt import QtCore, QtWidgets
 from .session import Session
 from .status_view import StatusView, backend_text
+from .tabbed import Tabbed
 from .translation import tr
 
 
@@ -54,7 +55,7 @@ class PainterlyDocker(host.DockWidget):
             self._session.unsubscribe(self._refresh)
 
 
-class Panel(QtWidgets.QWidget):
+class Panel(Tabbed):
     """The docker's contents, from top to bottom."""
 
     def __init__(self, session: Session, changed: Callable[[], None]):

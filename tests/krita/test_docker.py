@@ -34,6 +34,27 @@ def test_tab_goes_from_top_to_bottom_and_everything_has_a_name(start):
         assert beside > x if same_row else below > y, name
 
 
+def test_tab_and_shift_tab_move_within_the_docker(start):
+    """Real key presses: to Krita, Tab elsewhere means to hide all dockers."""
+    krita = start()
+    names = [each[0] for each in krita.run(REACHED + "result = reached()")]
+    focused = "named(QtWidgets.QApplication.focusWidget())"
+    krita.run("main_window().activateWindow()\npanel().harmonize.setFocus()")
+    krita.wait_for(focused + " == 'Harmonize'")
+    for name in names[1:]:
+        krita.xdotool("key", "Tab")
+        krita.wait_for("{} == {!r}".format(focused, name), 10)
+    for name in names[-2::-1]:
+        krita.xdotool("key", "shift+Tab")
+        krita.wait_for("{} == {!r}".format(focused, name), 10)
+    assert krita.value("panel().isVisible()")
+    krita.run("main_window().findChildren(QtWidgets.QMdiSubWindow)[0].setFocus()")
+    krita.xdotool("key", "Tab")
+    krita.wait_for("not panel().isVisible()", 10)
+    krita.xdotool("key", "Tab")
+    krita.wait_for("panel().isVisible()", 10)
+
+
 def test_every_setting_has_its_label_and_its_explanation(start):
     krita = start()
     labels = krita.value(
