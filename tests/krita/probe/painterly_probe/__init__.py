@@ -17,6 +17,7 @@ class Probe(Extension):
         super().__init__(parent)
         self._names = {"Krita": Krita}
         self._server = None
+        self._sockets = []
 
     def setup(self):
         pass
@@ -31,6 +32,8 @@ class Probe(Extension):
 
     def _connected(self):
         socket = self._server.nextPendingConnection()
+        # Held on to: else Python's garbage collector takes socket and lambda for a cycle nobody needs.
+        self._sockets.append(socket)
         socket.readyRead.connect(lambda: self._read(socket))
         socket.disconnected.connect(socket.deleteLater)
 
