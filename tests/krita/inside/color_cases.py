@@ -78,7 +78,9 @@ def _check(model, depth, profile, export_depth, tolerance8, measure=difference):
     shown_object = seen(doc, Box(60, 40, 100, 70))
     pasted.setVisible(False)
     exported8 = 1 if measure is _mean_difference else tolerance8
-    at_most(difference(_to8(got.painting), seen(doc, got.origin.window)), exported8)
+    shown_painting = seen(doc, got.origin.window)
+    at_most(difference(_to8(got.painting), shown_painting), exported8)
+    at_most(_mean_difference(_to8(got.painting), shown_painting), 0.5)
     pasted.setVisible(True)
     at_most(difference(_to8(got.layer.raster), shown_object), exported8)
     wanted = Raster(
@@ -156,7 +158,8 @@ def case_lab_u16():
 
 
 def case_lab_f32():
-    _check("LABA", "F32", _profile("LABA", "F32"), "F32", 2)
+    # Krita 5.2 shows it through tables: 0.2 steps off on average, 14 in a saturated colour's darkest channel.
+    _check("LABA", "F32", _profile("LABA", "F32"), "F32", 16)
 
 
 def case_srgb_layer_in_a_cmyk_document():
