@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -76,6 +77,12 @@ class Region:
         return whole
 
 
+# How much squared differences of colour (CIELAB / 100) and of place (in diagonals of the painting) weigh
+# against a cosine similarity. Place: pasted faces take the colour of the one beneath; texture 15.7 to 15.2,
+# seam 1.42 to 1.38 on six examples, style 1.37 to 1.41.
+COLOUR, PLACE = 2.0, 2.0
+
+
 @dataclass(frozen=True)
 class Scene:
     """A composite at one scale, ready for the passes; pictures float32 0..255, masks 0..1.
@@ -108,16 +115,31 @@ class Scene:
             region=_whole(size) if full_frame else _around(loose, margin),
         )
 
-    def colours(self, query: tuple[int, int], source: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """CIELAB of the naive region and of the painting at the sizes (h, w) of their feature maps."""
-        naive = resize(self.region.of(self.naive), query).clamp(0, 255)
-        painting = resize(self.painting, source).clamp(0, 255)
-        return rgb_to_lab(naive / 255), rgb_to_lab(painting / 255)
+    def hints(self, query: tuple[int, int], source: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """What the matching is told besides features: colour (CIELAB) and place, at the sizes (h, w) of the
+        region's and the painting's feature maps; (5, h, w) each, scaled by COLOUR and PLACE.
+
+        Deviation from the paper: a network tuned to edges matched a black object with red water, and a
+        painting's light and palette change from place to place: what is near tells best what belongs here.
+        """
+        whole = _whole(tuple(self.painting.shape[1:]))
+        own = _hints(self.region.of(self.naive), query, self.region, whole)
+        return own, _hints(self.painting, source, whole, whole)
 
     def to(self, device: torch.device) -> Scene:
         """The same scene with its tensors on `device`."""
         painting, naive = self.painting.to(device), self.naive.to(device)
         return Scene(painting, naive, self.tight.to(device), self.loose.to(device), self.region)
+
+
+def _hints(picture: Tensor, size: tuple[int, int], part: Region, whole: Region) -> Tensor:
+    """`Scene.hints` of a picture (3, H, W) 0..255 that shows `part` of the `whole` painting: (5, h, w)."""
+    lab = rgb_to_lab(resize(picture, size).clamp(0, 255) / 255) / 100
+    rows = (torch.arange(size[0], device=lab.device) + 0.5) * ((part.bottom - part.top) / size[0])
+    columns = (torch.arange(size[1], device=lab.device) + 0.5) * ((part.right - part.left) / size[1])
+    place = torch.stack(torch.meshgrid(rows + part.top, columns + part.left, indexing="ij"))
+    place /= math.hypot(whole.bottom, whole.right)
+    return torch.cat((lab * math.sqrt(COLOUR), place * math.sqrt(PLACE)))
 
 
 def grown(composite: Composite, by: int) -> Composite:

@@ -36,7 +36,7 @@ class Config:
     to the working resolution. `first` is pass 1's level, `second` pass 2's from coarse to fine.
     `full_frame` optimizes the whole picture instead of the region around the object, which has
     `margin` working pixels of surroundings. `published`
-    leaves out what we added: colour in the matching, recolouring before pass 2, content weight by level.
+    leaves out what we added: hints to the matching, recolouring before pass 2, content weight by level.
     """
 
     style_level: float | None
@@ -61,8 +61,8 @@ def coarse_to_fine(first_iterations: int, second_iterations: int) -> tuple[Level
     Deviation from the paper (one scale, L-BFGS): the bench folder's README has the measured effect.
     """
     first = Level(0.5, Plan(first_iterations, step=2.0, bands=4))
-    coarse = Level(0.5, Plan(second_iterations * 2 // 3, step=1.5))
-    return first, (coarse, Level(1.0, Plan(second_iterations, step=2.5, bands=3)))
+    coarse = Level(0.5, Plan(second_iterations * 2 // 3, step=4.0, bands=3))
+    return first, (coarse, Level(1.0, Plan(second_iterations, step=7.0, bands=5)))
 
 
 def published(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:

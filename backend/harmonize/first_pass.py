@@ -33,12 +33,12 @@ def first_pass(
     source: dict[str, Tensor],
     plan: Plan,
     on_iteration: OnIteration,
-    colours: bool = True,
+    hinted: bool = True,
 ) -> Tensor:
     """The naive picture with the painting's coarse style: the scene's region, (3, h, w) 0..255.
 
-    `source` holds the painting's features (1, C, H, W) at STYLE_LAYERS; `colours` lets the matching see
-    them (see `ops/matching.py`).
+    `source` holds the painting's features (1, C, H, W) at STYLE_LAYERS; `hinted` tells the
+    matching colours and places (`Scene.hints`).
     """
     naive, mask = scene.region.of(scene.naive), scene.region.of(scene.loose)
     masks = down_the_network(mask, network.structure, STYLE_LAYERS)
@@ -50,8 +50,8 @@ def first_pass(
         weight = masks[layer].flatten()[positions[layer]]
         where = asked(masks[layer])
         own, other = features[layer][0], source[layer][0]
-        pair = scene.colours(tuple(own.shape[1:]), tuple(other.shape[1:])) if colours else None
-        field = nearest_neighbours(own, other, where, colours=pair)
+        pair = scene.hints(tuple(own.shape[1:]), tuple(other.shape[1:])) if hinted else None
+        field = nearest_neighbours(own, other, where, hints=pair)
         matched = other[:, field[0][where], field[1][where]]
         target = gram(matched, masks[layer][0][where])
         terms[layer] = [(STYLE_WEIGHT, partial(gram_gradient, weight=weight, target=target))]

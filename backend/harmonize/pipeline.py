@@ -26,7 +26,7 @@ from .step import OnStep, ignore
 from .style_level import Weights, content_weight, estimate, weights
 
 ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
-POSTPROCESS_COST = 12.0  # in full-resolution iterations
+POSTPROCESS_COST = 4.0  # in full-resolution iterations
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class _Run:
 
         def make() -> Tensor:
             source = self._source(scene, FIRST_LAYERS)
-            colours = not self._config.published
-            picture = first_pass(scene, self._network, source, plan, self._on(0, scene), colours)
+            hinted = not self._config.published
+            picture = first_pass(scene, self._network, source, plan, self._on(0, scene), hinted)
             return scene.region.paste(scene.naive, picture)
 
         return self._memo.get(("first", *self._first_key()), make)

@@ -41,7 +41,7 @@ def match(
     """The consistent field at the reference layer from `guide` (the region, (3, h, w) 0..255, pass 1's
     result) to the scene's painting: (2, h/8, w/8).
 
-    Deviations, left out with `published`: the matching sees colours (`ops/matching.py`), and the object's
+    Deviations, left out with `published`: the matching is told colours and places (`Scene.hints`), and the object's
     positions are made consistent among themselves. On an object of few positions the surroundings, which
     match themselves, otherwise outvote it: style 1.98 against 1.83 on the smallest of five examples.
     """
@@ -51,8 +51,8 @@ def match(
         query = network.features(guide[None], (REFERENCE,))[REFERENCE][0]
     reference = source[REFERENCE][0]
     size = tuple(query.shape[1:])
-    pair = None if published else scene.colours(size, tuple(reference.shape[1:]))
-    field = nearest_neighbours(_normalized(query), _normalized(reference), where, colours=pair)
+    hints = None if published else scene.hints(size, tuple(reference.shape[1:]))
+    field = nearest_neighbours(_normalized(query), _normalized(reference), where, hints=hints)
     painting = resize(scene.painting, reference.shape[1:])
     consistent = spatially_consistent(field, painting)
     if published:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from backend.harmonize.composite import CELL, Composite, Region, Scene, grown, resize
 from backend.harmonize.errors import InvalidInput
+from backend.harmonize.ops.matching import nearest_neighbours
 from tests.harmonize.scenes import composed
 
 HALF = torch.zeros(1, 40, 50)
@@ -87,3 +88,37 @@ def test_resizing_to_the_same_size_is_nothing_and_keeps_flat_pictures():
     assert resize(flat, (20, 30)) is flat
     for size in ((9, 40), (13, 7)):
         torch.testing.assert_close(resize(flat, size), torch.full((3, *size), 0.3))
+
+
+def hinted_matches(painting, naive):
+    """The field from the region of a pasted square to its painting where features say nothing: cells of 8."""
+    mask = torch.zeros(1, 96, 128)
+    mask[:, 40:56, 80:96] = 1
+    scene = Scene.at(Composite(painting, naive, mask), (96, 128), 8, full_frame=False, mask_scale=0.05)
+    query = (scene.region.bottom - scene.region.top) // 8, (scene.region.right - scene.region.left) // 8
+    where = torch.ones(query, dtype=torch.bool)
+    alike = torch.ones(4, *query), torch.ones(4, 12, 16)
+    field = nearest_neighbours(*alike, where, patch=1, hints=scene.hints(query, (12, 16)))
+    return scene.region, field
+
+
+def test_where_nothing_else_tells_the_nearest_place_is_matched():
+    grey = torch.full((3, 96, 128), 0.5)
+    region, field = hinted_matches(grey, grey.clone())
+    rows = torch.arange(field.shape[1])[:, None] + region.top // 8
+    columns = torch.arange(field.shape[2])[None] + region.left // 8
+    assert torch.equal(field[0], rows.expand_as(field[0]))
+    assert torch.equal(field[1], columns.expand_as(field[1]))
+
+
+def test_colour_is_found_across_the_painting_and_the_nearest_of_that_colour():
+    painting, naive = torch.full((3, 96, 128), 0.5), torch.full((3, 96, 128), 0.5)
+    red = torch.tensor([0.8, 0.1, 0.1]).view(3, 1, 1)
+    painting[:, :8, :8] = painting[:, 88:, 24:32] = red  # the second is nearer to the pasted square
+    naive[:, 40:56, 80:96] = red
+    region, field = hinted_matches(painting, naive)
+    inside = (
+        slice((40 - region.top) // 8, (56 - region.top) // 8),
+        slice((80 - region.left) // 8, (96 - region.left) // 8),
+    )
+    assert (field[0][inside] == 11).all() and (field[1][inside] == 3).all()

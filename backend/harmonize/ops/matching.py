@@ -12,16 +12,12 @@ from .chunks import chunked
 BLOCK = 1 << 24
 
 
-# How much a colour difference (CIELAB / 100, squared) weighs against cosine similarity.
-COLOUR = 2.0
-
-
 def nearest_neighbours(
     query: Tensor,
     source: Tensor,
     where: Tensor,
     patch: int = 3,
-    colours: tuple[Tensor, Tensor] | None = None,
+    hints: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """The nearest-neighbour field from `query` (C, h, w) to `source` (C, H, W) by cosine similarity.
 
@@ -29,21 +25,21 @@ def nearest_neighbours(
     float32 because half precision ties too many similarities. Only positions of the bool map `where` (h, w)
     are matched. Returns (2, h, w) int64: row and column in `source`; -1 where nothing was asked.
 
-    Luan et al. 2018, section 3.1 (independent mapping, patches 3x3). Deviation: with `colours`, the CIELAB
-    pictures of query (3, h, w) and source (3, H, W), COLOUR times the squared difference at the centre is
-    taken off, since a network tuned to edges matched a black object with red water.
+    Luan et al. 2018, section 3.1 (independent mapping, patches 3x3). Deviation: with `hints`, further
+    channels of query (K, h, w) and source (K, H, W), their squared difference at the centre is taken off
+    the similarity (`Scene.hints` says which and why).
     """
     size = where.shape
     asked = where.flatten().nonzero()[:, 0]
     vectors = _patches(source, patch)  # (C patch^2, H W)
     vectors /= vectors.norm(dim=0, keepdim=True).clamp_min(1e-8)
     wanted = _patches(query, patch)[:, asked]  # (C patch^2, N)
-    if colours is not None:
+    if hints is not None:
         wanted = wanted / wanted.norm(dim=0, keepdim=True).clamp_min(1e-8)
-        own, other = (c.flatten(1).float() / 100 for c in colours)
+        own, other = (hint.flatten(1).float() for hint in hints)
         # -|a - b|^2 = 2 a b - |b|^2 - |a|^2, and the last does not change which b is nearest.
-        one = own.new_full((1, len(asked)), -COLOUR)
-        wanted = torch.cat((wanted, 2 * COLOUR * own[:, asked], one))
+        minus_one = own.new_full((1, len(asked)), -1)
+        wanted = torch.cat((wanted, 2 * own[:, asked], minus_one))
         vectors = torch.cat((vectors, other, (other**2).sum(dim=0, keepdim=True)))
     rows = max(1, BLOCK // vectors.shape[1])
     best = chunked(lambda part: (wanted.T[part] @ vectors).argmax(dim=1), len(asked), rows)

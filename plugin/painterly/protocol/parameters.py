@@ -186,7 +186,7 @@ _BALANCED = {
     "chroma_denoise": True,
     "patch_synthesis": True,
     "first_iterations": 40,
-    "second_iterations": 60,
+    "second_iterations": 50,
     "schedule": "pyramid",
     "network": "packaged",
     "device": AUTO,
