@@ -61,8 +61,8 @@ def coarse_to_fine(first_iterations: int, second_iterations: int) -> tuple[Level
     Deviation from the paper (one scale, L-BFGS): the bench folder's README has the measured effect.
     """
     first = Level(0.5, Plan(first_iterations, step=2.0, bands=4))
-    coarse = Level(0.5, Plan(second_iterations * 2 // 3, step=4.0, bands=3))
-    return first, (coarse, Level(1.0, Plan(second_iterations, step=7.0, bands=5)))
+    coarse = Level(0.5, Plan(second_iterations * 2 // 3, step=2.5, bands=2))
+    return first, (coarse, Level(1.0, Plan(second_iterations, step=7.0, bands=4)))
 
 
 def published(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:
