@@ -78,8 +78,8 @@ class Region:
 
 
 # How much squared differences of colour (CIELAB / 100) and of place (in diagonals of the painting) weigh
-# against a cosine similarity. Place: pasted faces take the colour of the one beneath; with 1 texture 15.18 to 15.00,
-# seam 1.30 to 1.27 on six examples, style and content as before.
+# against a cosine similarity. Place: pasted faces take the colour of the one beneath; texture 15.18 to 15.00
+# and seam 1.30 to 1.27 on six examples, style and content as before.
 COLOUR, PLACE = 2.0, 1.0
 
 
