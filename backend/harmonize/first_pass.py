@@ -50,8 +50,8 @@ def first_pass(
         weight = masks[layer].flatten()[positions[layer]]
         where = asked(masks[layer])
         own, other = features[layer][0], source[layer][0]
-        pair = scene.hints(tuple(own.shape[1:]), tuple(other.shape[1:])) if hinted else None
-        field = nearest_neighbours(own, other, where, hints=pair)
+        hints = scene.hints(tuple(own.shape[1:]), tuple(other.shape[1:])) if hinted else None
+        field = nearest_neighbours(own, other, where, hints=hints)
         matched = other[:, field[0][where], field[1][where]]
         target = gram(matched, masks[layer][0][where])
         terms[layer] = [(STYLE_WEIGHT, partial(gram_gradient, weight=weight, target=target))]

@@ -41,9 +41,10 @@ def match(
     """The consistent field at the reference layer from `guide` (the region, (3, h, w) 0..255, pass 1's
     result) to the scene's painting: (2, h/8, w/8).
 
-    Deviations, left out with `published`: the matching is told colours and places (`Scene.hints`), and the object's
-    positions are made consistent among themselves. On an object of few positions the surroundings, which
-    match themselves, otherwise outvote it: style 1.98 against 1.83 on the smallest of five examples.
+    Deviations, left out with `published`: the matching is told colours and places (`Scene.hints`), and the
+    object's positions are made consistent among themselves. On an object of few positions the
+    surroundings, which match themselves, otherwise outvote it: style 1.98 against 1.83 on the smallest of
+    five examples.
     """
     masks = down_the_network(scene.region.of(scene.loose), network.structure, (REFERENCE,))
     where = asked(masks[REFERENCE])
