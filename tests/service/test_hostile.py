@@ -6,6 +6,8 @@ import json
 import os
 import random
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -198,15 +200,32 @@ def test_ten_thousand_random_messages(service, good):
     assert answered > 9_000
 
 
+# In a process of its own: libzmq aborts the one that closes a half-sent message on a line that the service cuts
+# (https://github.com/zeromq/libzmq/issues/3442 is of that kind), and a crash is how clients vanish anyway.
+VANISH = """
+import json, os, sys, time, zmq
+address, keys, hello, head, size = json.loads(sys.stdin.read())
+peer = zmq.Context().socket(zmq.DEALER)
+for name, key in keys.items():
+    setattr(peer, name, key.encode())
+peer.connect(address)
+peer.send_string(hello)
+assert peer.poll(5000)
+peer.send_string(head, zmq.SNDMORE)
+peer.send(bytes(size), zmq.SNDMORE)
+peer.send(bytes(size))
+time.sleep(0.01)
+os._exit(7)
+"""
+
+
 def test_a_client_that_vanishes_in_mid_upload(service, good):
+    keys = {name: key.decode() for name, key in right_keys(service).items()}
+    (hello,) = codec.encode(messages.Hello("vanishing"))
     for size in (1 << 20, 60 << 20):
-        with dealer(service, **right_keys(service)) as peer:
-            peer.send_multipart(codec.encode(messages.Hello("vanishing")))
-            assert peer.poll(5000)
-            peer.send(FRAMES[0], zmq.SNDMORE)
-            peer.send(bytes(size), zmq.SNDMORE)
-            peer.send(bytes(size))
-            time.sleep(0.01)  # closed with linger 0 in the middle of it
+        words = [service.endpoint.address, keys, bytes(hello).decode(), FRAMES[0].decode(), size]
+        gone = subprocess.run([sys.executable, "-c", VANISH], input=json.dumps(words), text=True)
+        assert gone.returncode == 7
 
 
 def test_two_hundred_connects_and_disconnects(service, good):
