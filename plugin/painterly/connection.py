@@ -151,7 +151,8 @@ class Connection:
 
     def _connect(self) -> None:
         if self._socket is not None:
-            self._socket.close(linger=0)
+            # Not at once: libzmq aborts the process if the line breaks while a half-sent message is dropped.
+            self._socket.close(linger=_LINGER_MS)
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.curve_serverkey = self._endpoint.server_public.encode("ascii")
         self._socket.curve_publickey = self._endpoint.client_public.encode("ascii")
