@@ -81,6 +81,9 @@ class Region:
 # against a cosine similarity. Place: pasted faces take the colour of the one beneath; texture 15.18 to 15.00
 # and seam 1.30 to 1.27 on six examples, style and content as before.
 COLOUR, PLACE = 2.0, 1.0
+# Place weighs this much times the object's share of the picture, if that is more than PLACE. What fills half a
+# canvas is a scene whose parts belong where they are; a small thing takes its paint from anywhere.
+PLACE_OF_A_SCENE = 12.0
 
 
 @dataclass(frozen=True)
@@ -117,14 +120,15 @@ class Scene:
 
     def hints(self, query: tuple[int, int], source: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """What the matching is told besides features: colour (CIELAB) and place, at the sizes (h, w) of the
-        region's and the painting's feature maps; (5, h, w) each, scaled by COLOUR and PLACE.
+        region's and the painting's feature maps; (5, h, w) each, scaled by their weights.
 
         Deviation from the paper: a network tuned to edges matched a black object with red water, and a
         painting's light and palette change from place to place: what is near tells best what belongs here.
         """
         whole = _whole(tuple(self.painting.shape[1:]))
-        own = _hints(self.region.of(self.naive), query, self.region, whole)
-        return own, _hints(self.painting, source, whole, whole)
+        weight = max(PLACE, PLACE_OF_A_SCENE * self.tight.mean().item())
+        own = _hints(self.region.of(self.naive), query, self.region, whole, weight)
+        return own, _hints(self.painting, source, whole, whole, weight)
 
     def to(self, device: torch.device) -> Scene:
         """The same scene with its tensors on `device`."""
@@ -132,14 +136,15 @@ class Scene:
         return Scene(painting, naive, self.tight.to(device), self.loose.to(device), self.region)
 
 
-def _hints(picture: Tensor, size: tuple[int, int], part: Region, whole: Region) -> Tensor:
-    """`Scene.hints` of a picture (3, H, W) 0..255 that shows `part` of the `whole` painting: (5, h, w)."""
+def _hints(picture: Tensor, size: tuple[int, int], part: Region, whole: Region, weight: float) -> Tensor:
+    """`Scene.hints` of a picture (3, H, W) 0..255 that shows `part` of the `whole` painting: (5, h, w);
+    `weight` is that of places."""
     lab = rgb_to_lab(resize(picture, size).clamp(0, 255) / 255) / 100
     rows = (torch.arange(size[0], device=lab.device) + 0.5) * ((part.bottom - part.top) / size[0])
     columns = (torch.arange(size[1], device=lab.device) + 0.5) * ((part.right - part.left) / size[1])
     place = torch.stack(torch.meshgrid(rows + part.top, columns + part.left, indexing="ij"))
     place /= math.hypot(whole.bottom, whole.right)
-    return torch.cat((lab * math.sqrt(COLOUR), place * math.sqrt(PLACE)))
+    return torch.cat((lab * math.sqrt(COLOUR), place * math.sqrt(weight)))
 
 
 def grown(composite: Composite, by: int) -> Composite:

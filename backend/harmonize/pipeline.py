@@ -21,7 +21,7 @@ from .ops.masks import feathered, loose_mask
 from .optimize import OnIteration
 from .progress import Progress, Stage
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
-from .second_pass import carried, match, recolored, second_pass
+from .second_pass import begun, carried, match, second_pass
 from .step import OnStep, ignore
 from .style_level import Weights, content_weight, estimate, weights
 
@@ -129,8 +129,8 @@ class _Run:
         return torch.lerp(scene.painting, (scene.naive + change).clamp(0, 255), scene.loose)
 
     def _second(self, index: int, scene: Scene, mapping: Tensor, picture: Tensor | None) -> Tensor:
-        """Pass 2 at one level, from the level before's `picture` or, at the first, the recoloured object
-        (as published: the naive picture)."""
+        """Pass 2 at one level, from the level before's `picture` or, at the first, the object in the painting's
+        colours and patches (as published: the naive picture)."""
         source = self._source(scene, SECOND_LAYERS)
         if scene is not self._scenes[-1]:
             mapping = carried(mapping, self._scenes[-1], scene)
@@ -139,7 +139,7 @@ class _Run:
         elif self._config.published:
             start = scene.region.of(scene.naive)
         else:
-            start = recolored(mapping, scene)
+            start = begun(mapping, scene, self.style_level)
         painted = second_pass(
             start,
             mapping,

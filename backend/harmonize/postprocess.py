@@ -21,6 +21,8 @@ TOLERANCE, REACH = 0.04, 2.0
 # Patches are compared in CIELAB, scaled so that grey differences weigh as in RGB: there brightness alone
 # decides and blotches of a foreign hue come in.
 MATCHING_LAB = 0.017
+# Of unlike patches the flattest differ least from anything: a flat patch pays this share of the contrast it lacks.
+FLATNESS = 0.25
 # Every second position in both directions is matched: a pixel is still covered by 9 to 16 patches.
 STRIDE = 2
 
@@ -40,7 +42,7 @@ def synthesize(image: Tensor, painting: Tensor, where: Tensor, seed: int, rounds
     image's own detail layer is added back, because overlapping patches blur.
     """
     wanted = where[0] > 0
-    field, cost = _field(_matching_lab(image), _matching_lab(painting), wanted, seed, rounds)
+    field, cost = _field(_matching_lab(image), _matching_lab(painting), wanted, seed, rounds, FLATNESS)
     rebuilt, count = closest_vote(field, painting, PATCH, cost / (3 * PATCH**2), TOLERANCE, REACH)
     covered = (count > 0) & wanted
     rebuilt = torch.where(covered, rebuilt, image)
@@ -58,19 +60,21 @@ def enlarge(image: Tensor, painting: Tensor, where: Tensor, seed: int, rounds: i
     large = resize(image, size).clamp(0, 1)
     blurred = resize(resize(painting, tuple(image.shape[1:])), size).clamp(0, 1)
     wanted = where[0] > 0
-    field, _ = _field(large, blurred, wanted, seed, rounds)
+    field, _ = _field(large, blurred, wanted, seed, rounds, flatness=0.0)
     detail, count = vote(field, painting - blurred, PATCH)
     return torch.where((count > 0) & wanted, large + detail, large).clamp(0, 1)
 
 
-def _field(image: Tensor, painting: Tensor, wanted: Tensor, seed: int, rounds: int) -> tuple[Tensor, Tensor]:
-    """The field at every second wanted position, and its patches' summed squared differences."""
+def _field(
+    image: Tensor, painting: Tensor, wanted: Tensor, seed: int, rounds: int, flatness: float
+) -> tuple[Tensor, Tensor]:
+    """The field at every second wanted position, and what `patchmatch` says its patches cost."""
     sparse = torch.zeros_like(wanted)
     sparse[::STRIDE, ::STRIDE] = wanted[::STRIDE, ::STRIDE]
     if not sparse.any():
         sparse = wanted
     generator = torch.Generator().manual_seed(seed)
-    return patchmatch(image, painting, sparse, generator, patch=PATCH, rounds=rounds)
+    return patchmatch(image, painting, sparse, generator, patch=PATCH, rounds=rounds, flatness=flatness)
 
 
 def _matching_lab(image: Tensor) -> Tensor:

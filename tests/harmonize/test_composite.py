@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.harmonize.composite import CELL, Composite, Region, Scene, grown, resize
+from backend.harmonize.composite import CELL, PLACE, PLACE_OF_A_SCENE, Composite, Region, Scene, grown, resize
 from backend.harmonize.errors import InvalidInput
 from backend.harmonize.ops.matching import nearest_neighbours
 from tests.harmonize.scenes import composed
@@ -122,3 +122,15 @@ def test_colour_is_found_across_the_painting_and_the_nearest_of_that_colour():
         slice((80 - region.left) // 8, (96 - region.left) // 8),
     )
     assert (field[0][inside] == 11).all() and (field[1][inside] == 3).all()
+
+
+def test_place_weighs_more_for_a_scene_that_fills_the_canvas():
+    grey = torch.full((3, 64, 64), 0.5)
+    spans = []
+    for side in (8, 48):
+        mask = torch.zeros(1, 64, 64)
+        mask[:, :side, :side] = 1
+        scene = Scene.at(Composite(grey, grey, mask), (64, 64), 8, full_frame=True, mask_scale=0.05)
+        spans.append(scene.hints((8, 8), (8, 8))[1][3:].flatten(1).std(dim=1).mean() ** 2)
+    share = (48 / 64) ** 2
+    torch.testing.assert_close(spans[1] / spans[0], torch.tensor(PLACE_OF_A_SCENE * share / PLACE))

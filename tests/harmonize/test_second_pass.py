@@ -7,7 +7,7 @@ import torch
 
 from backend.harmonize.composite import Region, Scene, resize
 from backend.harmonize.optimize import Plan
-from backend.harmonize.second_pass import STYLE_LAYERS, carried, match, second_pass
+from backend.harmonize.second_pass import PAINTED, STYLE_LAYERS, begun, carried, match, recolored, second_pass
 from backend.harmonize.style_level import Weights
 from tests.harmonize.scenes import composed
 
@@ -147,3 +147,28 @@ def test_variation_alone_smooths(scene, thin):
     object_only = (slice(None), slice(90, 110), slice(98, 118))
     roughness = [(image[object_only].diff(dim=2) ** 2).mean() for image in (scene.naive, result)]
     assert roughness[1] < 0.7 * roughness[0]
+
+
+def test_pass_2_begins_with_a_share_of_the_patches_that_the_mapping_lays(scene):
+    """Every cell matched two cells further left: there each of the nine patches over a pixel says the same."""
+    part = scene.region
+    rows, columns = torch.meshgrid(
+        torch.arange(part.top // 8, part.bottom // 8),
+        torch.arange(part.left // 8, part.right // 8),
+        indexing="ij",
+    )
+    field = torch.stack((rows, columns - 2))
+    plain, started = recolored(field, scene), begun(field, scene, 5.0)
+    moved = scene.painting.roll(16, dims=2)
+    expected = torch.lerp(plain, part.of(moved), 5 * PAINTED * part.of(scene.loose))
+    torch.testing.assert_close(started, expected, atol=1e-2, rtol=0)
+    outside = (part.of(scene.loose) == 0).expand_as(plain)
+    assert torch.equal(started[outside], part.of(scene.naive)[outside])
+    assert (started - plain).abs().max() > 5
+
+
+def test_where_nothing_was_matched_it_begins_with_the_naive_picture(scene):
+    part = scene.region
+    field = torch.full((2, (part.bottom - part.top) // 8, (part.right - part.left) // 8), -1)
+    field[:, 0, 0] = 3  # far from the object
+    assert torch.equal(begun(field, scene, 5.0), part.of(scene.naive))

@@ -57,16 +57,24 @@ def grow(mask: Tensor, by: int) -> Tensor:
 
 def feathered(mask: Tensor, width: float) -> Tensor:
     """The mask (1, H, W) faded over about `width` pixels, leaning inwards: of a hard mask a quarter is left at
-    the edge, a hundredth half a width outside, nothing beyond one. Even transparency stays as it is.
+    the edge, few hundredths half a width outside, nothing beyond one. Even transparency stays as it is, and
+    of what is thinner than the feather the middle stays.
 
-    It is the blurred mask squared, over the highest value near. Deviation from the paper (a feathered
-    mask): with the plain blur a cut-out's own rim shows (seam 1.39 against 1.56 over 12 examples).
+    It is the blurred mask squared, each time relative to the highest value near. Deviation from the paper (a
+    feathered mask): with the plain blur a cut-out's own rim shows (seam 1.39 against 1.56 over 12 examples).
     """
     blurred = gaussian_blur(mask, width / 2)
     reach = math.ceil(width)
+    peak = _highest_near(mask, reach)
+    # Blurring thins what is thin: a bench's legs were a third there.
+    strength = (blurred / _highest_near(blurred * (mask > 0), reach).clamp_min(1e-6)).clamp(0, 1)
+    return torch.where(peak > 0, strength**2 * peak, 0.0)
+
+
+def _highest_near(mask: Tensor, reach: int) -> Tensor:
+    """The largest value (1, H, W) up to `reach` pixels away in both directions."""
     rows = F.max_pool2d(mask[None], (2 * reach + 1, 1), stride=1, padding=(reach, 0))
-    peak = F.max_pool2d(rows, (1, 2 * reach + 1), stride=1, padding=(0, reach))[0]
-    return torch.where(peak > 0, blurred**2 / peak.clamp_min(1e-6), 0.0).clamp(0, 1)
+    return F.max_pool2d(rows, (1, 2 * reach + 1), stride=1, padding=(0, reach))[0]
 
 
 def asked(mask: Tensor) -> Tensor:

@@ -31,6 +31,9 @@ class _Search:
     reach: int  # a patch goes this far from its centre
     match: Tensor  # (2, N)
     cost: Tensor  # (N,)
+    contrast: Tensor  # (N,) summed squared differences of each patch from its own mean
+    source_contrast: Tensor  # (H * W,) the same around each centre
+    flatness: float  # what a patch pays for contrast it lacks
 
     def propose(self, candidate: Tensor, valid: Tensor | None = None) -> None:
         """Take `candidate` (2, N) wherever it is better than the match so far."""
@@ -50,13 +53,18 @@ class _Search:
         return torch.stack((row, column))
 
     def distance(self, centre: Tensor) -> Tensor:
-        """Summed squared differences of the patches to those around `centre` (2, N): (N,)."""
+        """Summed squared differences of the patches to those around `centre` (2, N), with the price of
+        flatness: (N,)."""
 
         def of(part: slice) -> Tensor:
             row = centre[0, part, None] + self.offsets[0]
             column = centre[1, part, None] + self.offsets[1]
             found = self.source[row * self.limits[1] + column]  # (n, patch^2, C)
-            return ((found - self.patches[part]) ** 2).sum(dim=(1, 2))
+            lacking = (
+                self.contrast[part] - self.source_contrast[centre[0, part] * self.limits[1] + centre[1, part]]
+            )
+            squared = ((found - self.patches[part]) ** 2).sum(dim=(1, 2))
+            return squared + self.flatness * lacking.clamp_min(0)
 
         return chunked(of, centre.shape[1], AT_ONCE)
 
@@ -69,15 +77,17 @@ def patchmatch(
     start: Tensor | None = None,
     patch: int = 7,
     rounds: int = 4,
+    flatness: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """The field from `query` (C, h, w) to `source` (C, H, W), float of one range, at bool `where` (h, w).
 
     `start` is a field to begin with (-1 where it knows nothing); random otherwise. Patches are `patch`
     pixels square around each position (edges replicated in the query, whole in the source). Returns the
-    field (2, h, w), -1 outside `where`, and the summed squared distances (h, w), 0 there.
+    field (2, h, w), -1 outside `where`, and the summed squared distances (h, w), 0 there; these include
+    `flatness` times the contrast (summed squared differences from its mean) that a match has less than the patch.
     `generator` lives on the CPU, so that every device draws the same numbers.
     """
-    search = _begin(query, source, where, generator, start, patch)
+    search = _begin(query, source, where, generator, start, patch, flatness)
     for _ in range(rounds):
         _propagate(search, where)
         _random_search(search, generator)
@@ -88,7 +98,7 @@ def patchmatch(
     return field, cost
 
 
-def _begin(query, source, where, generator, start, patch) -> _Search:
+def _begin(query, source, where, generator, start, patch, flatness) -> _Search:
     radius = patch // 2
     at = torch.stack(where.nonzero(as_tuple=True))
     step = torch.arange(-radius, radius + 1, device=query.device)
@@ -106,6 +116,9 @@ def _begin(query, source, where, generator, start, patch) -> _Search:
         radius,
         match.long(),
         match[0],
+        ((patches - patches.mean(dim=1, keepdim=True)) ** 2).sum(dim=(1, 2)),
+        _contrast(source, patch),
+        flatness,
     )
     search.match = search.inside(search.match)
     search.cost = search.distance(search.match)
@@ -113,6 +126,12 @@ def _begin(query, source, where, generator, start, patch) -> _Search:
         known = start[:, at[0], at[1]]
         search.propose(known, known[0] >= 0)
     return search
+
+
+def _contrast(source: Tensor, patch: int) -> Tensor:
+    """Around each position of (C, H, W) a patch's summed squared differences from its mean: (H * W,)."""
+    mean, square = (F.avg_pool2d(x[None], patch, 1, patch // 2)[0] for x in (source, source**2))
+    return ((square - mean**2).clamp_min(0).sum(dim=0) * patch**2).flatten()
 
 
 def _propagate(search: _Search, where: Tensor) -> None:

@@ -106,6 +106,13 @@ def test_a_hard_edge_fades_inwards():
     assert alpha.max() == pytest.approx(1) and (alpha == 0).sum() >= 32 - 6
 
 
+def test_what_is_thinner_than_the_feather_stays():
+    line = torch.zeros(1, 40, 40)
+    line[:, :, 19:22] = 1
+    alpha = feathered(line, 6.0)[0, 20]
+    assert alpha[20] == pytest.approx(1) and (alpha[19] > 0.8) and (alpha[26:] < 0.05).all()
+
+
 @pytest.mark.parametrize("width", [0.0, 3.0, 10.0])
 def test_even_transparency_stays(width):
     mask = torch.full((1, 30, 30), 0.4)
