@@ -82,7 +82,8 @@ class Region:
 # and seam 1.30 to 1.27 on six examples, style and content as before.
 COLOUR, PLACE = 2.0, 1.0
 # Place weighs this much times the object's share of the picture, if that is more than PLACE. What fills half a
-# canvas is a scene whose parts belong where they are; a small thing takes its paint from anywhere.
+# canvas is a scene whose parts belong where they are; a small thing takes its paint from anywhere. Style 2.49
+# against 1.95 with 8 on the one example of that kind; with 4 for all 1.47 against 1.44 on six others.
 PLACE_OF_A_SCENE = 12.0
 
 

@@ -22,6 +22,7 @@ TOLERANCE, REACH = 0.04, 2.0
 # decides and blotches of a foreign hue come in.
 MATCHING_LAB = 0.017
 # Of unlike patches the flattest differ least from anything: a flat patch pays this share of the contrast it lacks.
+# Half of it: style 1.405 to 1.388, texture 14.40 to 14.96 on 12 examples.
 FLATNESS = 0.25
 # Every second position in both directions is matched: a pixel is still covered by 9 to 16 patches.
 STRIDE = 2
