@@ -124,7 +124,7 @@ def begun(field: Tensor, scene: Scene, level: float) -> Tensor:
     the mapping, the larger the higher the style level (1 to 10); the scene's region, (3, h, w) 0..255.
 
     Deviation from the paper, which begins with the naive picture: descent finds strokes it is shown sooner
-    than it invents them (compare Kolkin et al. 2022, https://arxiv.org/abs/2203.13215). Style 1.463 against
+    than it invents them (compare Kolkin et al. 2022, https://arxiv.org/abs/2203.13215). Style 1.463 to
     1.442 on six examples with a share of 0.3.
     """
     start, cell = recolored(field, scene), FACTOR["relu1_1"]
