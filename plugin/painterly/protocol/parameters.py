@@ -195,7 +195,7 @@ _BALANCED = {
 }  # type: Dict[str, Value]
 
 PRESETS = {
-    "draft": dict(_BALANCED, resolution=350, first_iterations=30, second_iterations=30),
+    "draft": dict(_BALANCED, resolution=350, first_iterations=20, second_iterations=15),
     "balanced": _BALANCED,
     "high": dict(_BALANCED, resolution=1024, first_iterations=150, second_iterations=200),
     # The published setting (Luan et al. 2018, section 4): 2 x 1000 iterations at 700 px, full frame.
