@@ -32,8 +32,8 @@ class _Search:
     match: Tensor  # (2, N)
     cost: Tensor  # (N,)
     contrast: Tensor  # (N,) summed squared differences of each patch from its own mean
-    source_contrast: Tensor  # (H * W,) the same around each centre
-    flatness: float  # what a patch pays for contrast it lacks
+    source_contrast: Tensor | None  # (H * W,) the same around each centre; of a large picture it costs memory
+    flatness: float  # what a patch pays for contrast it lacks; at 0 nothing of the two above is asked
 
     def propose(self, candidate: Tensor, valid: Tensor | None = None) -> None:
         """Take `candidate` (2, N) wherever it is better than the match so far."""
@@ -60,11 +60,11 @@ class _Search:
             row = centre[0, part, None] + self.offsets[0]
             column = centre[1, part, None] + self.offsets[1]
             found = self.source[row * self.limits[1] + column]  # (n, patch^2, C)
-            lacking = (
-                self.contrast[part] - self.source_contrast[centre[0, part] * self.limits[1] + centre[1, part]]
-            )
             squared = ((found - self.patches[part]) ** 2).sum(dim=(1, 2))
-            return squared + self.flatness * lacking.clamp_min(0)
+            if not self.flatness:
+                return squared
+            there = self.source_contrast[centre[0, part] * self.limits[1] + centre[1, part]]
+            return squared + self.flatness * (self.contrast[part] - there).clamp_min(0)
 
         return chunked(of, centre.shape[1], AT_ONCE)
 
@@ -117,7 +117,7 @@ def _begin(query, source, where, generator, start, patch, flatness) -> _Search:
         match.long(),
         match[0],
         ((patches - patches.mean(dim=1, keepdim=True)) ** 2).sum(dim=(1, 2)),
-        _contrast(source, patch),
+        _contrast(source, patch) if flatness else None,
         flatness,
     )
     search.match = search.inside(search.match)

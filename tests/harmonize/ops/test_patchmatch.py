@@ -101,7 +101,7 @@ def test_only_asked_positions_and_only_whole_patches(generator):
 
 
 def test_a_flat_patch_pays_for_the_contrast_it_lacks(generator):
-    """Stripes against flat grey and stripes of the other phase: what differs least is flat."""
+    """Stripes against flat grey and stripes across: what differs least is flat."""
     stripes = (torch.arange(40) % 4 < 2).float().expand(3, 20, 40)
     query = stripes[:, :12, :12] * 0.5 + 0.25
     source = torch.full((3, 20, 40), 0.5)
