@@ -42,6 +42,8 @@ def export(document: Document, source: Source, wish: ExportWish) -> Steps:
     """Yields between steps; returns the Export. Raises Problem with a sentence for the artist."""
     node = documents.need_node(document, source.node)
     documents.check_source(node)
+    if wish.painting == source.node:
+        raise Problem(tr("“{layer}” is itself chosen as the painting: choose another one.", layer=node.name()))
     bounds = documents.box_of(node.bounds())
     selection = _selection(document)
     plan = _plan(document, node, source, wish, _object_box(document, node, bounds, selection))
@@ -53,7 +55,8 @@ def export(document: Document, source: Source, wish: ExportWish) -> Steps:
         yield from _check_layer(plan, layer, mask, documents.canvas_box(snapshot))
         keep_source = not (yield from _any_alpha(painting, plan.depth))
         if keep_source:
-            # Nothing lies beneath: the layer around the selection is itself the painting.
+            _check_nothing_beneath(plan, mask)
+            # The layer around the selection is itself the painting.
             painting = yield from _read_strips(snapshot, plan, plan.window, _read_seen)
     finally:
         snapshot.close()
@@ -127,6 +130,19 @@ def _check_layer(plan: _Plan, layer: bytearray, mask: Optional[Raster], canvas: 
         )
 
 
+def _check_nothing_beneath(plan: _Plan, mask: Optional[Raster]) -> None:
+    """Raises Problem unless the painting is the layer itself, around a selection."""
+    name = plan.source.name
+    if plan.wish.painting:
+        raise Problem(
+            tr("The layer chosen as the painting is empty around “{layer}”: choose another one.", layer=name)
+        )
+    if mask is None:
+        raise Problem(
+            tr("Nothing is visible beneath “{layer}”: put it above the painting, and show that.", layer=name)
+        )
+
+
 def _read(snapshot: Document, plan: _Plan) -> Generator[None, None, tuple]:
     """Pixels of the painting in the window and of the layer in its box."""
     if plan.wish.painting:
@@ -172,9 +188,14 @@ def _cropped(snapshot: Document, strip: Box):
         copy.close()
 
 
-def _hide_above(node: Node) -> None:
-    """Hide all that lies above `node`, at its own level and at every level up to the root."""
+def _hide_above(node: Node, within: str = "") -> None:
+    """Hide all that lies above `node`, at its own level and at every level up to the root.
+
+    Or up to the group whose unique id is `within`: what is beside that stays as it is.
+    """
     for layer in documents.ancestors(node):
+        if documents.node_id(layer) == within:
+            break
         siblings = layer.parentNode().childNodes()
         index = next(i for i, other in enumerate(siblings) if other.uniqueId() == layer.uniqueId())
         for above in siblings[index + 1 :]:
@@ -203,9 +224,17 @@ def _read_seen(copy: Document, box: Box, plan: _Plan) -> bytes:
 
 
 def _read_chosen(copy: Document, box: Box, plan: _Plan) -> bytes:
-    node = documents.find_node(copy, plan.wish.painting)
+    """The chosen layer or group, also a hidden one; of a group that holds the object, what lies beneath it."""
+    chosen = plan.wish.painting
+    node = documents.find_node(copy, chosen)
     if node is None:
         raise Problem(tr("The layer chosen as the painting is gone: choose another one."))
+    source = documents.need_node(copy, plan.source.node)
+    if any(documents.node_id(layer) == chosen for layer in documents.ancestors(source)):
+        _hide_above(source, within=chosen)
+    _hide(copy, (plan.source.node,) + plan.wish.without)
+    for layer in documents.ancestors(node):
+        layer.setVisible(True)  # Krita does not draw a hidden group
     copy.refreshProjection()
     copy.waitForDone()
     return _node_pixels(node, box, plan.depth)

@@ -216,6 +216,50 @@ def case_chosen_painting():
     assert bytes(got.painting.data) == _bytes_of(chosen, got.origin.window)
 
 
+def case_a_chosen_group_is_the_painting_even_if_hidden():
+    doc, _, pasted = scene()
+    group = doc.createGroupLayer("group")
+    doc.rootNode().addChildNode(group, None)
+    inside = add_layer(doc, "inside", noise(WIDTH, HEIGHT, seed=8), 0, 0, WIDTH, HEIGHT, group)
+    group.setVisible(False)
+    doc.refreshProjection()
+    got = export(doc, pasted, ExportWish(64, painting=documents.node_id(group)))
+    assert bytes(got.painting.data) == _bytes_of(inside, got.origin.window)
+    assert bytes(got.layer.raster.data) == noise(40, 30, seed=2) and not group.visible()
+
+
+def case_of_a_chosen_group_with_the_object_in_it_the_rest_is_the_painting():
+    doc, _, _ = scene()
+    group = doc.createGroupLayer("group")
+    doc.rootNode().addChildNode(group, None)
+    beneath = add_layer(doc, "beneath", noise(WIDTH, HEIGHT, seed=8), 0, 0, WIDTH, HEIGHT, group)
+    pasted = add_layer(doc, "pasted", noise(40, 30, seed=9), 100, 80, 40, 30, group)
+    add_layer(doc, "earlier result", noise(40, 30, seed=10), 100, 80, 40, 30, group)
+    add_layer(doc, "beside", flat(50, 50, 9, 9, 9), 90, 70, 50, 50)
+    got = export(doc, pasted, ExportWish(64, painting=documents.node_id(group)))
+    assert bytes(got.painting.data) == _bytes_of(beneath, got.origin.window)
+
+
+def case_sentences_for_a_chosen_painting_that_is_none():
+    doc, _, pasted = scene()
+    assert "is itself chosen" in problem_of(
+        lambda: export(doc, pasted, ExportWish(64, painting=documents.node_id(pasted)))
+    )
+    far = add_layer(doc, "far", flat(5, 5, 1, 1, 1), 1000, 1000, 5, 5)
+    assert "is empty around" in problem_of(
+        lambda: export(doc, pasted, ExportWish(64, painting=documents.node_id(far)))
+    )
+    gone = documents.node_id(far)
+    far.remove()
+    assert "is gone" in problem_of(lambda: export(doc, pasted, ExportWish(64, painting=gone)))
+
+
+def case_nothing_visible_beneath_is_a_sentence():
+    doc, painting, pasted = scene()
+    painting.setVisible(False)
+    assert "Nothing is visible beneath" in problem_of(lambda: export(doc, pasted))
+
+
 def case_painting_without_other_selected_layers():
     doc, painting, pasted = scene()
     other = doc.topLevelNodes()[-1]
