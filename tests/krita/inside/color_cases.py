@@ -145,12 +145,28 @@ def case_gray_u16():
     _check("GRAYA", "U16", _profile("GRAYA", "U16"), "U16", 2)
 
 
+def case_gray_f16():
+    _check("GRAYA", "F16", _profile("GRAYA", "F16"), "F32", 2)
+
+
+def case_gray_f32():
+    _check("GRAYA", "F32", _profile("GRAYA", "F32"), "F32", 2)
+
+
 def case_cmyk_u8():
     _check("CMYKA", "U8", _profile("CMYKA", "U8"), "U16", 6, _mean_difference)
 
 
 def case_cmyk_u16():
     _check("CMYKA", "U16", _profile("CMYKA", "U16"), "U16", 6, _mean_difference)
+
+
+def case_cmyk_f32():
+    _check("CMYKA", "F32", _profile("CMYKA", "F32"), "F32", 6, _mean_difference)
+
+
+def case_lab_u8():
+    _check("LABA", "U8", _profile("LABA", "U8"), "U16", 2, _mean_difference)
 
 
 def case_lab_u16():
