@@ -30,7 +30,7 @@ class BackendLink:
         self._elsewhere = elsewhere
         self._client = client
         self._connection: Optional[Connection] = None
-        self._remote = False
+        self._remote = ""  # the connection file of a backend elsewhere that is in use
         self._handing_over: Optional[threading.Thread] = None
         self._refused = ""
 
@@ -42,16 +42,20 @@ class BackendLink:
     def log_tail(self) -> str:
         return "" if self._remote else self._launcher.log_tail()
 
-    def start(self) -> None:
-        """Begins to start or to connect unless that is done; raises Problem."""
-        if self.state != STOPPED and (self._remote or self._launcher.running):
+    def start(self, busy: bool = False) -> None:
+        """Begins to start or to connect unless that is done; raises Problem.
+
+        Another connection file chosen meanwhile counts from here on, unless the link is `busy` with jobs.
+        """
+        wanted = self._elsewhere()
+        stays = busy or wanted == self._remote
+        if stays and self.state != STOPPED and (self._remote or self._launcher.running):
             return
         self.stop()
-        self.why, self.worker = "", ""
-        path = self._elsewhere()
-        self._remote = bool(path)
+        self.why, self.worker, self.device = "", "", {}
+        self._remote = wanted
         if self._remote:
-            self._open(Path(path))
+            self._open(Path(self._remote))
         else:
             self._launcher.start()
         self.state = STARTING
@@ -71,11 +75,15 @@ class BackendLink:
             self._handing_over = None
             if self._refused:
                 raise Problem(self._refused)
+            if self._connection.problem is not None:
+                raise Problem(self._connection.problem.message)
             if not self._remote and not self._launcher.running:
                 raise Problem(
                     tr("The backend ended unexpectedly: {words}", words=self._launcher.last_words())
                 )
-            return [message for message in self._connection.poll() if self._is_for_session(message)]
+            news = [message for message in self._connection.poll() if self._is_for_session(message)]
+            self._look_at_line()
+            return news
         except ConnectionProblem as problem:
             self._fail(str(problem))
             raise Problem(str(problem)) from None
@@ -143,11 +151,18 @@ class BackendLink:
             self.worker = message.worker
             self.device = message.device
             self.why = getattr(message, "message", "")
-        if self._connection.state == line.LOST:
-            self.state = LOST
-        elif self._connection.welcome is not None:
-            self.state = READY
         return bool(getattr(message, "job", ""))
+
+    def _look_at_line(self) -> None:
+        """Silence is no message: it shows in the connection only. Raises Problem if nobody ever answered."""
+        if self._connection.state == line.CONNECTED:
+            self.state = READY
+        elif self._connection.state == line.LOST:
+            if self._connection.welcome is None:
+                raise Problem(
+                    tr("The backend does not answer: is it running, and is this its connection file?")
+                )
+            self.state = LOST
 
     def _fail(self, why: str) -> None:
         self.stop()

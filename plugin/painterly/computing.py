@@ -34,6 +34,8 @@ class Computing:
                 if task.cancelled and not told:
                     self.link.cancel(job.id)
                     told = True
+                if told and self.link.state == "lost":
+                    job.end(tasks.CANCELLED, tr("Cancelled."))  # nobody answers; told again once somebody does
                 yield WAITING
         except Problem as problem:
             job.end(tasks.FAILED, str(problem))
@@ -63,8 +65,8 @@ class Computing:
 
     def _start_backend(self, job: Job, task: Task) -> Steps:
         job.state = tasks.STARTING
+        self.link.start(busy=any(not each.ended and each.result is None for each in self._sent.values()))
         self._notice.changed()
-        self.link.start()
         while not self.link.ready:
             if task.cancelled:
                 job.end(tasks.CANCELLED, tr("Cancelled."))
@@ -82,6 +84,10 @@ class Computing:
     def _take(self, message: messages.Message) -> None:
         job = self._sent.get(message.job)
         if job is None:
+            return
+        if job.ended:  # cancelled while nobody answered
+            if isinstance(message, messages.LAST_WORDS):
+                self.acknowledge(job)
             return
         if isinstance(message, messages.Accepted):
             job.state, job.position = tasks.RUNNING, message.position
@@ -103,7 +109,7 @@ class Computing:
     def _lose_backend(self, why: str) -> None:
         """The backend died: its jobs failed, the next one starts it anew."""
         for job in self._sent.values():
-            if job.result is None:
+            if job.result is None and not job.ended:
                 job.end(tasks.FAILED, tr("{problem} Harmonize again to start it anew.", problem=why))
         self._sent.clear()
         self._notice.say(why)

@@ -10,7 +10,8 @@ from .protocol import parameters
 from .protocol.parameters import InvalidParameter, Value
 from .qt import QtCore, QtWidgets
 from .session import Session
-from .status_view import StatusView, backend_text
+from .status_view import StatusView
+from .status_words import backend_text
 from .tabbed import Tabbed
 from .translation import tr
 

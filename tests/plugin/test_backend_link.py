@@ -1,0 +1,114 @@
+"""Backends elsewhere, silent and refusing ones: what the artist is told, and that no job hangs on them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from plugin.painterly import connection, tasks
+from plugin.painterly.status_words import backend_text
+from tests.fakes import backend
+
+from .test_session import behave
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A service that somebody else started, as if on another machine: (its process, its connection file)."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, backend.__file__, "serve", str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    path = process.stdout.readline().split(" ", 2)[2].strip()
+    yield process, path
+    process.send_signal(signal.SIGCONT)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(connection, "PING_EVERY", 0.1)
+    monkeypatch.setattr(connection, "LOST_AFTER", 0.5)
+
+
+def test_a_backend_elsewhere_computes_and_outlives_krita(driver, elsewhere):
+    process, path = elsewhere
+    driver.session.settings.connection_file = path
+    behave(driver)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert driver.launcher._process is None and backend_text(driver.link) == "Ready on fake."
+    driver.session.close()
+    assert process.poll() is None
+
+
+def test_another_connection_file_counts_from_the_next_job_on(driver, elsewhere):
+    behave(driver)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    driver.session.settings.connection_file = elsewhere[1]
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert not driver.launcher.running
+    driver.session.settings.connection_file = ""
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert driver.launcher.running
+
+
+def test_another_connection_file_does_not_end_a_running_job(driver, elsewhere):
+    behave(driver, steps=30, milliseconds=20)
+    first = driver.session.harmonize_active()
+    driver.running(first)
+    driver.session.settings.connection_file = elsewhere[1]
+    behave(driver)
+    second = driver.session.harmonize_active()
+    driver.until(lambda: first.ended and second.ended and not driver.session.busy)
+    assert [task.jobs[0].state for task in (first, second)] == [tasks.DONE, tasks.DONE]
+
+
+@pytest.mark.parametrize("text", [None, "not JSON", "{}"])
+def test_what_is_no_connection_file_is_a_sentence(driver, tmp_path, text):
+    path = tmp_path / "file.json"
+    if text is not None:
+        path.write_text(text)
+    driver.session.settings.connection_file = str(path)
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    assert "connection file cannot be read" in task.jobs[0].message
+
+
+def test_a_backend_elsewhere_that_never_answers_is_given_up(driver, elsewhere, impatient, tmp_path):
+    data = json.loads(open(elsewhere[1]).read())
+    path = tmp_path / "nobody.json"
+    path.write_text(json.dumps(dict(data, address="tcp://127.0.0.1:1", pid=0, started="")))
+    driver.session.settings.connection_file = str(path)
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    assert "does not answer" in task.jobs[0].message and "does not answer" in backend_text(driver.link)
+
+
+def test_a_backend_that_falls_silent_is_shown_and_its_job_can_be_cancelled(driver, impatient):
+    behave(driver, steps=500, milliseconds=20)
+    task = driver.session.harmonize_active()
+    driver.running(task)
+    os.kill(driver.launcher._process.pid, signal.SIGSTOP)
+    try:
+        driver.until(lambda: "still trying" in backend_text(driver.link))
+        assert not task.ended
+        driver.session.cancel()
+        assert driver.finish(task) == [tasks.CANCELLED]
+    finally:
+        os.kill(driver.launcher._process.pid, signal.SIGCONT)
+    driver.until(lambda: driver.link.ready)
+    behave(driver)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+
+
+def test_a_backend_of_another_version_is_told_in_its_words(driver, monkeypatch):
+    monkeypatch.setattr("plugin.painterly.protocol.codec.PROTOCOL", 999)
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    assert "install the same Painterly" in task.jobs[0].message
