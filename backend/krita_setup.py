@@ -170,6 +170,10 @@ def switched(text: str, value: str | None) -> str:
     body = [line for line in lines[start + 1 : end] if line.partition("=")[0].strip() != _SWITCH]
     if value is not None:
         body.insert(0, f"{_SWITCH}={value}{newline}")
+    elif not "".join(body).strip():
+        # Nothing else is in the group: it was made for the switch, with the blank line above it.
+        start -= start > 0 and not lines[start - 1].strip()
+        return "".join(lines[:start] + body + lines[end:])
     if not lines[start].endswith("\n"):
         lines[start] += newline
     return "".join(lines[: start + 1] + body + lines[end:])

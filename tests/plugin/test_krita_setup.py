@@ -30,6 +30,17 @@ def test_the_switch_is_set_and_removed_and_nothing_else_changes(before):
     assert ON not in off and off.count("enable_other") == before.count("enable_other")
 
 
+@pytest.mark.parametrize("before", ["", "[a]\nb=c\n", "x=1\n\n[python]\nenable_other=false\n\n[z]\nq=1\n"])
+def test_what_was_added_is_taken_away_to_the_last_byte(before):
+    assert switched(switched(before, "true"), None) == before
+
+
+def test_a_group_made_for_the_switch_goes_with_it_though_krita_moved_it():
+    assert switched("[a]\nb=c\n\n[python]\nenable_painterly=true\n\n[z]\nq=1\n", None) == (
+        "[a]\nb=c\n\n[z]\nq=1\n"
+    )
+
+
 @pytest.fixture
 def user(tmp_path):
     return KritaUser(tmp_path / "data" / "krita", tmp_path / "config" / "kritarc")
