@@ -22,11 +22,12 @@ class _Switch(QtWidgets.QCheckBox):
 class _Choice(QtWidgets.QComboBox):
     def __init__(self, parameter: Parameter, changed: Changed):
         super().__init__()
-        self.addItems(list(parameter.choices))
-        self.currentTextChanged.connect(lambda text: changed(parameter.name, text))
+        for choice in parameter.choices:
+            self.addItem(tr(choice), choice)
+        self.currentIndexChanged.connect(lambda _: changed(parameter.name, self.currentData()))
 
     def show_value(self, value: Value) -> None:
-        self.setCurrentText(str(value))
+        self.setCurrentIndex(self.findData(value))
 
 
 class _Number(QtWidgets.QWidget):
@@ -38,7 +39,7 @@ class _Number(QtWidgets.QWidget):
         self.box = QtWidgets.QSpinBox() if whole else QtWidgets.QDoubleSpinBox()
         self.box.setRange(parameter.minimum, parameter.maximum)
         self.box.setSingleStep(parameter.step or 1)
-        self.box.setSuffix(" " + parameter.unit if parameter.unit else "")
+        self.box.setSuffix(" " + tr(parameter.unit) if parameter.unit else "")
         self.box.setKeyboardTracking(False)
         self.box.setAccessibleName(tr(parameter.label))
         self.auto = QtWidgets.QCheckBox(tr("auto"))

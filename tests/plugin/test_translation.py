@@ -20,7 +20,7 @@ FILES = sorted(
 # Names of Krita's, not said to anybody.
 KRITAS_WORDS = {"pass through"}
 # What is declared elsewhere and translated where it is shown.
-DECLARED = {"parameter.label", "parameter.help", "job.stage"}
+DECLARED = {"parameter.label", "parameter.help", "parameter.unit", "choice", "job.stage"}
 
 
 def _tree(path):
