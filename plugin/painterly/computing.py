@@ -35,7 +35,8 @@ class Computing:
                     self.link.cancel(job.id)
                     told = True
                 if told and self.link.state == "lost":
-                    job.end(tasks.CANCELLED, tr("Cancelled."))  # nobody answers; told again once somebody does
+                    # Nobody answers; the connection tells it again once somebody does.
+                    job.end(tasks.CANCELLED, tr("Cancelled."))
                 yield WAITING
         except Problem as problem:
             job.end(tasks.FAILED, str(problem))

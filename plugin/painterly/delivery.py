@@ -14,7 +14,7 @@ from .translation import tr
 HISTORY_BYTES = 512 << 20
 HISTORY_ENTRIES = 50
 
-Steps = Generator[None, None, None]
+Steps = Generator[object, None, None]
 
 
 class Delivery:
@@ -43,23 +43,23 @@ class Delivery:
         named = [(job.label, job.result) for job in jobs]
         yield from self._land(jobs, lambda: self._canvas.place_group(first.origin, named, name))
 
-    def keep_homeless(self, job: Job, why: str = "") -> None:
-        """A result without a place goes into a file at once, and is offered as a layer.
+    def keep_homeless(self, job: Job, why: str = "") -> Generator[object, None, str]:
+        """A result without a place is offered as a layer and goes into a file; returns the sentence to tell.
 
-        `why` is the sentence to tell; by default that its document was closed.
+        `why` is its beginning; by default that the document was closed.
         """
         path = self._recovered / "{}-{}.png".format(time.strftime("%Y%m%d-%H%M%S"), job.id[:8])
         reason = why or tr("The document of “{layer}” was closed.", layer=job.source.name)
+        self.homeless.append(Homeless(job.origin, job.result, _name(job, ABOVE), str(path)))
         try:
-            self._canvas.save(job.result, path)
+            yield from self._canvas.save(job.result, path)
             sentence = tr("{reason} Its result is in {path}.", reason=reason, path=path)
         except (Problem, OSError) as problem:
             sentence = tr(
                 "{reason} Add its result to another document. ({problem})", reason=reason, problem=problem
             )
-        self.homeless.append(Homeless(job.origin, job.result, _name(job, ABOVE), str(path)))
-        job.end(tasks.DONE, sentence)
         self._notice.message = sentence
+        return sentence
 
     def _land(self, jobs: List[Job], place: Callable[[], Generator[None, None, Landing]]) -> Steps:
         """Puts the jobs' results where they belong; if that is gone, into a file."""
@@ -75,7 +75,7 @@ class Delivery:
             why = str(problem)
         for job in jobs:
             if landing is None:
-                self.keep_homeless(job, why)
+                job.end(tasks.DONE, (yield from self.keep_homeless(job, why)))
             else:
                 job.landing = landing
                 job.end(tasks.DONE, landing.note)

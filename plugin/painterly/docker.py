@@ -7,7 +7,7 @@ from .canvas import host
 from .job import ABOVE, REPLACE
 from .parameter_form import ParameterForm
 from .protocol import parameters
-from .protocol.parameters import InvalidParameter, Value
+from .protocol.parameters import AUTO, InvalidParameter, Value
 from .qt import QtCore, QtWidgets
 from .session import Session
 from .status_view import StatusView
@@ -87,6 +87,9 @@ class Panel(Tabbed):
         values = session.settings.resolved()
         self._show_choices(values)
         busy = session.busy
+        if self.cancel.hasFocus() and not busy:
+            # Disabled, it would pass the focus down to the settings, and the docker would scroll there.
+            self.harmonize.setFocus()
         self.cancel.setEnabled(busy)
         self.status.show_task(session.current, session.message)
         self.history.refresh()
@@ -263,7 +266,9 @@ class HistoryView(QtWidgets.QGroupBox):
         if entries != self._entries:
             self._entries = entries
             self.list.clear()
-            self.list.addItems([entry.title for entry in entries])
+            for entry in entries:
+                item = QtWidgets.QListWidgetItem(entry.title, self.list)
+                item.setToolTip(settings_text(entry.values))
             self.list.setCurrentRow(len(entries) - 1)
         for button in (self.show_only, self.again, self.use):
             button.setEnabled(bool(entries))
@@ -273,6 +278,20 @@ class HistoryView(QtWidgets.QGroupBox):
         button = QtWidgets.QPushButton(text)
         button.clicked.connect(lambda: action(self._entries[self.list.currentRow()]))
         return button
+
+
+def settings_text(values) -> str:
+    """A job's settings, one a line."""
+
+    def text(value: Value) -> str:
+        if isinstance(value, bool):
+            return tr("on") if value else tr("off")
+        return tr("auto") if value == AUTO else str(value)
+
+    return "\n".join(
+        tr("{setting}: {value}", setting=tr(parameter.label), value=text(values[parameter.name]))
+        for parameter in parameters.PARAMETERS
+    )
 
 
 def preset_title(name: str) -> str:

@@ -197,7 +197,7 @@ class Session:
         sentence = tr("Something unexpected happened: use “Copy diagnostics” and report it.")
         for job in [job for task in self.tasks if id(task) == key for job in task.jobs if not job.ended]:
             if job.result is not None:
-                self._delivery.keep_homeless(job, sentence)
+                self._running[id(job)] = self._delivery.keep_homeless(job, sentence)
             job.end(tasks.FAILED, sentence, trace)
             self._computing.acknowledge(job)
         self._notice.message = sentence

@@ -8,6 +8,8 @@ much of Qt as the canvas needs.
 import pickle
 import sys
 
+from PIL import Image as Picture
+
 from . import krita_pixels as pixels
 from . import qt
 from .krita_layers import Image, Layer
@@ -271,19 +273,9 @@ class Document:
 
     def saveAs(self, path):
         self._image.file_name = path
-        return self._write(path, self._image.root.copied(None, with_id=True))
-
-    def exportImage(self, path, info):
-        """Flattened, as a picture file is."""
-        root = Layer(None, "root", "grouplayer", self._image.depth)
-        flat = Layer(None, "Background", "paintlayer", self._image.depth)
-        flat.plane, flat.parent, root.children = self._image.canvas.copied(), root, [flat]
-        return self._write(path, root)
-
-    def _write(self, path, root):
         image = self._image
         with open(path, "wb") as file:
-            pickle.dump((root, image.width, image.height, image.depth), file)
+            pickle.dump((image.root.copied(None, with_id=True), image.width, image.height, image.depth), file)
         return True
 
     def close(self):
@@ -333,6 +325,8 @@ class Krita:
         return Document(image)
 
     def openDocument(self, path):
+        if path.endswith(".png"):
+            return self._open_picture(path)
         with open(path, "rb") as file:
             root, width, height, depth = pickle.load(file)
         image = Image(width, height, depth, path)
@@ -342,6 +336,14 @@ class Krita:
         image.render()
         self.images.append(image)
         return Document(image)
+
+    def _open_picture(self, path):
+        with Picture.open(path) as picture:
+            data = picture.convert("RGBA").tobytes("raw", "BGRA")
+        document = self.createDocument(*picture.size, path, "RGBA", "U8", SRGB, 72.0)
+        document.topLevelNodes()[0].setPixelData(data, 0, 0, *picture.size)
+        document.refreshProjection()
+        return document
 
 
 class Window:
@@ -357,10 +359,6 @@ class Window:
         """The multi-selection, bottom to top, whatever the order of choosing."""
         image = self._krita.images[-1]
         return [Node(layer) for layer in image.root.walk() if layer in image.selected]
-
-
-class InfoObject:
-    """Options of an export."""
 
 
 def install(monkeypatch):

@@ -64,6 +64,7 @@ class FakeCanvas:
         return Landing("2", "{adopted}")
 
     def save(self, result, path):
+        yield
         if self.refuses_to_save:
             raise Problem("The disk is full.")
         self.saved.append((result, path))

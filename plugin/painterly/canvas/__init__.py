@@ -6,12 +6,13 @@ Only this package imports krita.
 from pathlib import Path
 from typing import Generator, List, Sequence, Tuple
 
-from krita import InfoObject, Krita
+from krita import Krita
 
-from ..job import Export, ExportWish, Origin, Problem, Source
+from ..job import WAITING, Export, ExportWish, Origin, Problem, Source
+from ..picture_file import Writing
 from ..protocol.raster import Placed
 from ..translation import tr
-from . import colors, documents, exporting
+from . import documents, exporting, placing
 from .documents import Documents
 from .placing import Placer, Steps
 from .undo import UndoFollower
@@ -82,20 +83,19 @@ class Canvas:
         self._documents.find(document)
         return Placer(self._documents, document, self._undo)
 
-    def save(self, result: Placed, path: Path) -> None:
-        """Writes a result as a PNG file of its own; raises Problem."""
-        raster = result.raster
-        document = colors.hidden_document(raster.width, raster.height, colors.srgb(raster.depth))
+    def save(self, result: Placed, path: Path) -> Generator[str, None, None]:
+        """Steps that write a result as a PNG file of its own, floats in 16 bits; raises Problem."""
+        writing = Writing(path, (yield from placing.integers(result.raster)))
+        writing.start()
         try:
-            layer = colors.only_layer(document)
-            layer.setPixelData(bytes(raster.data), 0, 0, raster.width, raster.height)
-            document.refreshProjection()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not document.exportImage(str(path), InfoObject()):
-                raise Problem(tr("The result could not be written to {path}.", path=path))
+            while writing.is_alive():
+                yield WAITING
         finally:
-            document.setModified(False)
-            document.close()
+            writing.join()  # also if Krita ends meanwhile: the file is all that is left then
+        if writing.problem is not None:
+            raise Problem(
+                tr("The result could not be written to {path}: {error}.", path=path, error=writing.problem)
+            )
 
     def show_only(self, document: str, node: str, others: Sequence[str]) -> None:
         """Makes one of several results visible and hides the others."""

@@ -43,7 +43,9 @@ def export(document: Document, source: Source, wish: ExportWish) -> Steps:
     node = documents.need_node(document, source.node)
     documents.check_source(node)
     if wish.painting == source.node:
-        raise Problem(tr("“{layer}” is itself chosen as the painting: choose another one.", layer=node.name()))
+        raise Problem(
+            tr("“{layer}” is itself chosen as the painting: choose another one.", layer=node.name())
+        )
     bounds = documents.box_of(node.bounds())
     selection = _selection(document)
     plan = _plan(document, node, source, wish, _object_box(document, node, bounds, selection))

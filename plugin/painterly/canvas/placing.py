@@ -1,12 +1,12 @@
 """Results become layers: filled first, then added, so that one step takes them away and brings them back."""
 
-from typing import Generator, NamedTuple, Optional, Sequence, Tuple
+from typing import Generator, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 from krita import Document, Node
 
 from ..job import ABOVE, REPLACE, Landing, Origin
 from ..protocol.geometry import Box
-from ..protocol.raster import Placed
+from ..protocol.raster import Placed, Raster
 from ..translation import tr
 from . import colors, documents
 from .documents import Documents
@@ -111,14 +111,28 @@ def _spot(document: Document, origin: Origin) -> _Spot:
 
 def _fill(layer: Node, result: Placed, box: Box) -> Generator[None, None, None]:
     """Writes the result's pixels into a layer that is not in the document yet."""
-    space, raster = colors.space_of(layer), result.raster
+    for strip, data in _converted(result.raster, box, colors.space_of(layer)):
+        layer.setPixelData(data, strip.left, strip.top, strip.width, strip.height)
+        yield
+
+
+def integers(raster: Raster) -> Generator[None, None, Raster]:
+    """Steps that return the raster itself or, of floats, one of 16 bits."""
+    if raster.depth != "F32":
+        return raster
+    data = bytearray()
+    for _, piece in _converted(raster, Box(0, 0, raster.width, raster.height), colors.srgb("U16")):
+        data += piece
+        yield
+    return Raster(raster.width, raster.height, colors.layout("U16"), "U16", data)
+
+
+def _converted(raster: Raster, box: Box, space: colors.Space) -> Iterator[Tuple[Box, bytes]]:
+    """Strips of `box`, which the raster fills, and their pixels in `space`."""
     given = colors.srgb(raster.depth)
     row = given.pixel_bytes * raster.width
     view = memoryview(raster.data).cast("B")
-    limit = STRIP_PIXELS if space == given else CONVERTED_STRIP_PIXELS
-    for strip in strips(box, limit):
+    for strip in strips(box, STRIP_PIXELS if space == given else CONVERTED_STRIP_PIXELS):
         first = strip.top - box.top
         data = bytes(view[first * row : (first + strip.height) * row])
-        converted = colors.convert(data, strip.width, strip.height, given, space)
-        layer.setPixelData(converted, strip.left, strip.top, strip.width, strip.height)
-        yield
+        yield strip, colors.convert(data, strip.width, strip.height, given, space)

@@ -183,6 +183,6 @@ def case_result_as_a_file():
     got = export(doc, pasted, SMALL, canvas)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "new folder" / "result.png"
-        canvas.save(_result(got), path)
+        finish(canvas.save(_result(got), path))
         again = Krita.instance().openDocument(str(path))
         assert bytes(again.topLevelNodes()[0].pixelData(0, 0, 50, 40)) == RESULT
