@@ -90,7 +90,7 @@ class Server:
 
     def run(self, on_ready: Callable[[str, Path | None], None]) -> None:
         """Serves until told to end. `on_ready(address, connection file)` is called once it listens."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _endings():
             signal.signal(number, lambda *_: self._end("The service was told to end."))
         try:
             self._worker.start()
@@ -219,3 +219,10 @@ class Server:
         self._door.close()
         self._context.term()
         self._room.close()
+
+
+def _endings() -> list[int]:
+    """Signals that end the service in good order; a closed terminal too, unless it was started with nohup."""
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
+    heeded = hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([hang_up] if heeded else [])]

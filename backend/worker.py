@@ -113,8 +113,9 @@ class Watch:
 
     def __init__(self, link: Link, job: messages.Harmonize):
         self.link, self._job = link, job
-        self._told_at, self._shown_at = -math.inf, time.monotonic()
-        self._preview_cost = 0.0
+        self._told_at = -math.inf
+        self._begun_at = self._shown_at = time.monotonic()
+        self._preview_cost = self._spent_on_previews = 0.0
         self._stage = ""
         self.cancel: messages.Cancel | None = None
 
@@ -136,13 +137,14 @@ class Watch:
         )  # fmt: skip
 
     def _preview(self, now: float, preview: Callable[[], messages.Preview]) -> messages.Preview | None:
-        """A preview, if one is wanted and its cost has been earned since the last one."""
-        pause = max(_PREVIEW_SECONDS, self._preview_cost / _PREVIEW_SHARE)
-        if not self._job.want_preview or now - self._shown_at < pause:
+        """A preview, if one is wanted and its cost, taken to be the last one's, has been earned before."""
+        due = self._spent_on_previews + self._preview_cost <= _PREVIEW_SHARE * (now - self._begun_at)
+        if not self._job.want_preview or not due or now - self._shown_at < _PREVIEW_SECONDS:
             return None
         shown = preview()
         self._shown_at = time.monotonic()
         self._preview_cost = self._shown_at - now
+        self._spent_on_previews += self._preview_cost
         return shown
 
 

@@ -17,7 +17,7 @@ _DOMAIN = "clients"
 # Frames of a message that are looked at; a longer one is refused whatever it holds.
 _FRAMES = codec.REQUEST_LIMITS.frames + 1
 _WAITING_MESSAGES = 64  # a client that sends more than is read waits in its own socket
-_BEAT_MS, _DEAD_MS = 5_000, 20_000
+HEARTBEAT_MS = 5_000, 20_000  # between two, and of silence until a connection is given up
 _FORGET_SECONDS = 3600.0
 
 
@@ -46,7 +46,7 @@ class Peers:
         self.socket.router_mandatory = True  # sending to a client that left says so
         self.socket.maxmsgsize = codec.REQUEST_LIMITS.frame
         self.socket.rcvhwm = _WAITING_MESSAGES
-        self.socket.heartbeat_ivl, self.socket.heartbeat_timeout = _BEAT_MS, _DEAD_MS
+        self.socket.heartbeat_ivl, self.socket.heartbeat_timeout = HEARTBEAT_MS
         self.socket.linger = 1000
         door.guard(self.socket, _DOMAIN, own, allows)
         self.socket.bind(bind)

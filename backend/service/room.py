@@ -27,7 +27,7 @@ class Room:
     """
 
     def __init__(self, folder: Path, instance: str):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_dead(folder)
         self.path = folder / instance
         self.path.mkdir(mode=0o700)

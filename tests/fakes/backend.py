@@ -3,7 +3,7 @@
 What a job does is said by its own settings: `seed` is one of the words below, `first_iterations` the number
 of steps, `feather` the milliseconds of each. The result is the layer as it came. As a program:
 
-    backend.py serve FOLDER [key=value ...]     a service; further fields of server.Config, or vmstat
+    backend.py serve FOLDER [key=value ...]     a service; further fields of server.Config, vmstat, heartbeat
     backend.py worker                           its worker (started by the service)
     backend.py engine                           the real worker with torch around an engine that only mixes
 """
@@ -24,7 +24,7 @@ if __name__ == "__main__":
 from backend import worker  # noqa: E402
 from backend.harmonize.errors import InvalidInput  # noqa: E402
 from backend.server import Config, Server  # noqa: E402
-from backend.service import supervisor  # noqa: E402
+from backend.service import peers, supervisor  # noqa: E402
 from plugin.painterly.protocol import messages, parameters  # noqa: E402
 from plugin.painterly.protocol.raster import Placed, Raster  # noqa: E402
 from tests.fakes.scarcity import starve  # noqa: E402
@@ -142,6 +142,7 @@ def main(arguments):
         for name, value in fields.items()
     }
     supervisor.VMSTAT = Path(fields.pop("vmstat", supervisor.VMSTAT))
+    peers.HEARTBEAT_MS = fields.pop("heartbeat", peers.HEARTBEAT_MS)
     fields.setdefault("connection_file", None if fields.get("keys") else folder / "connection.json")
     fields.setdefault("worker_command", (sys.executable, str(Path(__file__).resolve()), "worker"))
     Server(Config(folder=folder / "room", **fields)).run(

@@ -32,6 +32,8 @@ def test_only_the_owner_may_read_it(tmp_path):
     path.chmod(0o644)
     endpoint().write(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    endpoint().write(tmp_path / "new" / "connection.json")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700  # on Windows this is what protects it
 
 
 @pytest.mark.parametrize(

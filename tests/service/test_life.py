@@ -146,7 +146,7 @@ def test_idle_services_end_and_busy_ones_do_not(start):
 
 def test_only_the_owner_can_read_what_the_service_keeps(service):
     assert stat.S_IMODE(os.stat(service.where).st_mode) == 0o600
-    for folder in (service.exchange, service.exchange.parent):
+    for folder in (service.exchange, service.exchange.parent, service.exchange.parent.parent):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
@@ -157,9 +157,20 @@ def test_the_service_process_has_no_torch(service):
         assert "torch" not in maps.read()
 
 
-def test_interrupt_ends_it_cleanly(service):
-    worker = service.worker_pid()
-    service.process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupt_ends_it_cleanly(service, number):
+    worker, room = service.worker_pid(), service.exchange.parent
+    service.process.send_signal(number)
     assert service.process.wait(20) == 0
     wait_until(lambda: process.started(worker) == "", 20)
-    assert not os.path.exists(service.where)
+    assert not os.path.exists(service.where) and not room.exists()
+
+
+def test_nohup_lets_it_live_on_without_its_terminal(start):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits it, as from nohup
+    try:
+        service = start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    service.process.send_signal(signal.SIGHUP)
+    assert isinstance(service.client().do(job("j")), messages.Result)

@@ -1,17 +1,19 @@
 """What the service costs; each figure is compared with one measured in the same run (shown with -rP)."""
 
 import dataclasses
+import itertools
 import multiprocessing
 import socket
 import statistics
 import time
+import types
 
 import pytest
 import zmq
 
 from backend import worker
 from plugin.painterly.protocol import codec, messages
-from plugin.painterly.protocol.messages import Progress, Result
+from plugin.painterly.protocol.messages import Result
 from plugin.painterly.protocol.raster import Placed, Raster
 from tests.fakes.backend import BURNS, FakeStep, job, raster, settings
 
@@ -19,7 +21,7 @@ MIB = 1 << 20
 SIDE = 4096
 LAYER = SIDE * SIDE * 4
 REQUEST = 2 * LAYER  # painting and layer
-ROUNDS = 4
+ROUNDS = 6
 REMOTE_LIMIT = 3.0  # times two bare CURVE sockets
 
 
@@ -32,35 +34,40 @@ def big_job(name):
 def _other_end(port):
     with socket.create_connection(("127.0.0.1", port)) as line:
         request, reply = bytearray(REQUEST), bytes(LAYER)
-        for _ in range(ROUNDS):
-            _fill(line, request)
+        while _fill(line, request):
             line.sendall(reply)
 
 
 def _fill(line, buffer):
+    """False if the other end has closed the line."""
     rest = memoryview(buffer)
     while rest:
-        rest = rest[line.recv_into(rest) :]
+        count = line.recv_into(rest)
+        if count == 0:
+            return False
+        rest = rest[count:]
+    return True
 
 
 @pytest.fixture(scope="module")
-def plain_seconds():
-    """The same bytes there and back through a plain loopback socket to another process: the best of some."""
-    seconds = []
+def plain_round():
+    """Seconds for the same bytes there and back through a plain loopback socket to another process."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         arguments = (server.getsockname()[1],)
         other = multiprocessing.get_context("spawn").Process(target=_other_end, args=arguments)
         other.start()
         line, _ = server.accept()
-        with line:
-            request, reply = b"\1" * REQUEST, bytearray(LAYER)
-            for _ in range(ROUNDS):
-                start = time.perf_counter()
-                line.sendall(request)
-                _fill(line, reply)
-                seconds.append(time.perf_counter() - start)
-        other.join()
-    return min(seconds)
+    request, reply = b"\1" * REQUEST, bytearray(LAYER)
+
+    def measure():
+        start = time.perf_counter()
+        line.sendall(request)
+        _fill(line, reply)
+        return time.perf_counter() - start
+
+    yield measure
+    line.close()
+    other.join()
 
 
 def _other_curve_end(address, server_key, keys):
@@ -68,10 +75,8 @@ def _other_curve_end(address, server_key, keys):
         peer.linger = 0
         peer.curve_serverkey, (peer.curve_publickey, peer.curve_secretkey) = server_key, keys
         peer.connect(address)
-        for _ in range(ROUNDS):
-            peer.recv_multipart(copy=False)
+        while len(peer.recv_multipart(copy=False)) > 1:
             peer.send_multipart(_in_pieces(bytes(LAYER)), copy=False)
-        peer.recv()
 
 
 def _in_pieces(data):
@@ -80,64 +85,75 @@ def _in_pieces(data):
 
 
 @pytest.fixture(scope="module")
-def curve_seconds():
-    """The same bytes there and back between two bare CURVE sockets, in pieces as ours: the best of some."""
-    seconds = []
+def curve_round():
+    """Seconds for the same bytes there and back between two bare CURVE sockets, in pieces as ours."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as line:
-        line.linger = 0
+        line.linger = 1000
         (public, line.curve_secretkey), keys = zmq.curve_keypair(), zmq.curve_keypair()
         line.curve_server, line.curve_publickey = True, public
         arguments = (f"tcp://127.0.0.1:{line.bind_to_random_port('tcp://127.0.0.1')}", public, keys)
         other = multiprocessing.get_context("spawn").Process(target=_other_curve_end, args=arguments)
         other.start()
         request = b"\1" * REQUEST
-        for _ in range(ROUNDS):
+
+        def measure():
             start = time.perf_counter()
             line.send_multipart(_in_pieces(request), copy=False)
             line.recv_multipart(copy=False)
-            seconds.append(time.perf_counter() - start)
+            return time.perf_counter() - start
+
+        yield measure
         line.send(b"")
         other.join()
-    return min(seconds)
 
 
-def job_seconds(client):
+def job_round(client):
+    """Seconds from request to result of one more big job by `client`."""
     client.ready()
-    seconds = []
-    for number in range(ROUNDS):
-        request = big_job(f"big{number}")
+    numbers = itertools.count()
+
+    def measure():
+        request = big_job(f"big{next(numbers)}")
         start = time.perf_counter()
         client.submit(request)
         result = client.wait(request.job)
-        seconds.append(time.perf_counter() - start)
+        seconds = time.perf_counter() - start
         assert isinstance(result, Result) and bytes(result.image.raster.data) == request.layer.raster.data
         client.acknowledge(request.job)
-    return min(seconds)
+        return seconds
+
+    return measure
 
 
-def test_overhead_of_a_local_job(service, plain_seconds):
+def best_of(*rounds):
+    """The best seconds of each of `rounds`, taken in turn: whatever else the machine does slows them alike."""
+    return [min(seconds) for seconds in zip(*([measure() for measure in rounds] for _ in range(ROUNDS)))]
+
+
+def test_overhead_of_a_local_job(service, plain_round):
     before = service.memory()
-    seconds = job_seconds(service.client())
+    seconds, plain = best_of(job_round(service.client()), plain_round)
     print(
-        f"{(REQUEST + LAYER) / MIB:.0f} MiB: plain socket {plain_seconds:.3f} s, local job {seconds:.3f} s, "
-        f"ratio {seconds / plain_seconds:.2f} (limit 3); service peak {service.memory() / MIB:.0f} MiB"
+        f"{(REQUEST + LAYER) / MIB:.0f} MiB: plain socket {plain:.3f} s, local job {seconds:.3f} s, "
+        f"ratio {seconds / plain:.2f} (limit 3); service peak {service.memory() / MIB:.0f} MiB"
     )
-    assert seconds < 3 * plain_seconds
+    assert seconds < 3 * plain
     assert service.memory() - before < 4 * MIB  # the pixels never pass through it
 
 
-def test_overhead_of_a_job_from_elsewhere(service, plain_seconds, curve_seconds):
+def test_overhead_of_a_job_from_elsewhere(service, plain_round, curve_round):
     """Encrypted, inside messages: what the cipher costs, and something for four plain copies.
 
     The copies: request into the exchange, result into the exchange, out of it, and into one piece.
     """
-    seconds = job_seconds(service.client(dataclasses.replace(service.endpoint, exchange="")))
+    job_from_elsewhere = job_round(service.client(dataclasses.replace(service.endpoint, exchange="")))
+    seconds, plain, curve = best_of(job_from_elsewhere, plain_round, curve_round)
     print(
-        f"{(REQUEST + LAYER) / MIB:.0f} MiB: bare CURVE sockets {curve_seconds:.3f} s, encrypted job "
-        f"{seconds:.3f} s, ratio {seconds / curve_seconds:.2f} (limit {REMOTE_LIMIT}); {seconds / plain_seconds:.1f} times "
+        f"{(REQUEST + LAYER) / MIB:.0f} MiB: bare CURVE sockets {curve:.3f} s, encrypted job "
+        f"{seconds:.3f} s, ratio {seconds / curve:.2f} (limit {REMOTE_LIMIT}); {seconds / plain:.1f} times "
         f"a plain socket; service peak {service.memory() / REQUEST:.2f} x payload (limit 4)"
     )
-    assert seconds < REMOTE_LIMIT * curve_seconds
+    assert seconds < REMOTE_LIMIT * curve
     assert service.memory() < 4 * REQUEST
 
 
@@ -188,23 +204,23 @@ class SilentLink:
         return None
 
 
-@pytest.mark.parametrize("cost", [0.002, 0.02, 0.1])
-def test_previews_take_less_than_a_twentieth(cost):
-    link, spent = SilentLink(), 0.0
-    watch = worker.Watch(link, job("j", want_preview=True))
+@pytest.mark.parametrize("cost", [0.002, 0.02, 0.1, 1.0])
+def test_previews_take_less_than_a_twentieth(monkeypatch, cost):
+    """By a clock of our own; of the real engine's previews see test_real_engine.py."""
+    now, spent, shares = 0.0, 0.0, []
+    monkeypatch.setattr(worker, "time", types.SimpleNamespace(monotonic=lambda: now))
+    watch = worker.Watch(SilentLink(), job("j", want_preview=True))
 
     def preview():
-        nonlocal spent
-        start = time.perf_counter()
-        time.sleep(cost)
-        spent += time.perf_counter() - start
+        nonlocal now, spent
+        now, spent = now + cost, spent + cost
+        shares.append(spent / now)
         return messages.Preview(raster(), 0, 0, 8, 8)
 
-    start = time.perf_counter()
-    while time.perf_counter() - start < max(2.0, 50 * cost):
-        time.sleep(0.005)
+    while now < 200:
+        now += 0.05
         watch.step(FakeStep("pass", 1, 2, 0.5), preview)
-    share = spent / (time.perf_counter() - start)
-    print(f"previews of {cost * 1e3:.0f} ms took {share:.1%} of the time (limit 5 %)")
-    assert 0 < share < 0.05
-    assert any(isinstance(m, Progress) and m.preview for m in link.sent)
+    assert len([m for m in watch.link.sent if m.preview]) == len(shares) > 2
+    # Whenever the job may end; only what the first one costs is not known before.
+    assert max(shares[1:]) < 0.05
+    assert len(shares) > 0.5 * min(200 / 0.55, 200 * 0.03 / cost)  # and no fewer than there is time for

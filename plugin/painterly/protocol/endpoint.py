@@ -1,7 +1,8 @@
 """The connection file: where a service listens and the keys it takes, readable by its owner only.
 
-On POSIX the file has mode 0600. On Windows it has the rights of its folder, which in the user's
-profile are the user's own; the standard library can do no better there.
+On POSIX the file has mode 0600. On Windows the standard library gives rights to new folders only: the file has
+those of its folder, which is made for the user (and administrators) alone if it is missing, from Python
+3.9.20, 3.10.15, 3.11.10, 3.12.4 or 3.13 on. In the user's profile they are the user's own anyway.
 """
 
 import json
@@ -70,9 +71,9 @@ def read_json(path: os.PathLike) -> Dict[str, Any]:
 
 
 def write_private_json(path: os.PathLike, data: Dict[str, Any]) -> None:
-    """Writes `data` owner-only and in one step; makes the folder if it is missing."""
+    """Writes `data` owner-only and in one step; makes the folder, owner-only too, if it is missing."""
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # mkstemp makes the file with mode 0600 from the first moment on.
     handle, temporary = tempfile.mkstemp(prefix=target.name, suffix=".new", dir=str(target.parent))
     try:
