@@ -2,8 +2,9 @@
 
 On this machine (the default) it listens on a free loopback port and writes a connection file, readable by
 its owner only, with the address and the keys; whoever can read that file may use the service. Once it
-listens it prints one line, `painterly ready FILE`. On Windows the file has the rights of its folder, which
-in the user's profile are the user's own.
+listens it prints one line, `painterly ready FILE`. On Windows the file has the rights of its folder: a new
+folder is made for you alone (by Python 3.9.20, 3.10.15, 3.11.10, 3.12.4, 3.13 or later), one in your profile
+is yours anyway, and any other you have to look after yourself.
 
 For other machines it takes a keys file. Once, on the machine that computes:
 
@@ -17,8 +18,8 @@ other machine by a safe way, it holds the client's secret key, and name it in th
 
 serves all clients whose keys are in `keys.json`. Invitations count at once; to shut a client out, take it out
 of the file (an open connection stays until it ends). All traffic is encrypted and authenticated (CurveZMQ);
-for the pixels, which a client on this machine hands over as files, that takes about three times as long as a
-plain socket would.
+for the pixels, which a client on this machine hands over as files, that takes three to seven times as long as
+a plain socket would.
 """
 
 from __future__ import annotations

@@ -72,7 +72,15 @@ class Connection:
             raise ConnectionProblem(f"The connection file cannot be read: {error}") from None
         if not endpoint.alive:
             raise ConnectionProblem(f"The service that wrote {path} has ended: start it again.")
-        return cls(endpoint, client)
+        try:
+            return cls(endpoint, client)
+        except (zmq.ZMQError, ValueError) as error:  # an address or a key that is none
+            raise ConnectionProblem(f"The connection file {path} is damaged: {error}") from None
+
+    def __del__(self) -> None:
+        """One that was dropped unclosed must not freeze its program: libzmq would wait for its messages."""
+        if getattr(self, "_socket", None) is not None:
+            self.close()
 
     def submit(self, job: messages.Harmonize) -> None:
         """Sends the job; its pixels may be on their way uncopied until its Accepted or Failed came."""
@@ -154,6 +162,7 @@ class Connection:
             # Not at once: libzmq aborts the process if the line breaks while a half-sent message is dropped.
             self._socket.close(linger=_LINGER_MS)
         self._socket = self._context.socket(zmq.DEALER)
+        self._socket.linger = _LINGER_MS
         self._socket.curve_serverkey = self._endpoint.server_public.encode("ascii")
         self._socket.curve_publickey = self._endpoint.client_public.encode("ascii")
         self._socket.curve_secretkey = self._endpoint.client_secret.encode("ascii")

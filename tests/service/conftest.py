@@ -56,9 +56,12 @@ class Service:
                 return int(line.split()[1]) << 10
         raise AssertionError("no VmHWM")
 
-    def stop(self) -> None:
+    def leave(self) -> None:
         for client in self._clients:
             client.close()
+
+    def stop(self) -> None:
+        self.leave()
         self.process.terminate()
         try:
             assert self.process.wait(PATIENCE) == 0
@@ -146,6 +149,7 @@ def start(tmp_path):
 
     yield begin
     for service in services:
+        service.leave()
         if service.process.poll() is None:
             service.stop()
 

@@ -1,15 +1,18 @@
 """The service as it is shipped: `painterly serve`, the real engine, and `harmonize --via`; small pictures."""
 
+import dataclasses
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from backend import worker
 from plugin.painterly.connection import Connection
-from plugin.painterly.protocol import messages, parameters
+from plugin.painterly.protocol import codec, messages, parameters
 from plugin.painterly.protocol.raster import Placed, Raster
 from tests.fakes.backend import ROOT
 
@@ -40,37 +43,127 @@ def where(tmp_path_factory):
     assert list((folder / "room").iterdir()) == [] and not (folder / "connection.json").exists()
 
 
-def do(client, name, **changes):
-    request = messages.Harmonize(
+def request_of(name, **changes):
+    return messages.Harmonize(
         name,
         raster(pixels(160, 200, 1)),
         Placed(raster(pixels(48, 56, 2)), 70, 60),
         None,
         parameters.resolve("draft", {**QUICK, **changes}),
     )
-    client.submit(request)
-    heard = []
-    result = client.wait(name, heard.append, PATIENCE)
+
+
+def do(client, name, **changes):
+    """The result, the progress, and the seconds until the first of it."""
+    start, heard, times = time.monotonic(), [], []
+    client.submit(request_of(name, **changes))
+
+    def hear(message):
+        if isinstance(message, messages.Progress):
+            heard.append(message)
+            times.append(time.monotonic() - start)
+
+    result = client.wait(name, hear, PATIENCE)
     client.acknowledge(name)
     assert isinstance(result, messages.Result), result
-    return result, [message for message in heard if isinstance(message, messages.Progress)]
+    return result, heard, times[0]
 
 
 def test_a_second_job_finds_the_engine_warm(where):
     client = Connection.open(where)
-    first, progress = do(client, "first")
+    first, progress, waited = do(client, "first")
     box = first.image.box
     assert box.left <= 70 and box.top <= 60 and box.right >= 126 and box.bottom >= 108
     fractions = [message.fraction for message in progress]
     assert fractions == sorted(fractions) and progress[-1].seconds_left is not None
-    again, _ = do(client, "again")
+    again, _, waited_again = do(client, "again")
     assert bytes(again.image.raster.data) == bytes(first.image.raster.data)  # same request, same bytes
-    other, _ = do(client, "other", content=2.0)
-    assert bytes(other.image.raster.data) != bytes(first.image.raster.data)
     cold, warm = first.report["seconds"], again.report["seconds"]
-    print(f"seconds cold {cold}, warm {warm}, other content {other.report['seconds']}")
-    assert warm["load"] < 0.5 * cold["load"]
+    print(f"seconds cold {cold}, warm {warm}; first progress after {waited:.2f} and {waited_again:.2f} s")
+    assert warm["load"] < 0.5 * cold["load"] and waited_again < 0.5 * waited
+    assert cold["first pass"] > 0 and "first pass" not in warm
+    for name, change in (("content", {"content": 2.0}), ("style", {"style": 6})):
+        other, progress, _ = do(client, name, **change)
+        assert bytes(other.image.raster.data) != bytes(first.image.raster.data)
+        # Other weights: pass 1, which ends in the matching, is not done again.
+        assert "first pass" not in other.report["seconds"]
+        assert {message.stage for message in progress} == {"second pass", "postprocess"}
     client.close()
+
+
+@pytest.mark.parametrize("stage, keep_best", [("first pass", False), ("second pass", True)])
+def test_cancel_is_heeded_within_an_iteration(where, stage, keep_best):
+    client, times, asked = Connection.open(where), [], []
+    name = f"stopped-{keep_best}"
+
+    def hear(message):
+        if isinstance(message, messages.Progress) and message.stage == stage:
+            times.append(time.monotonic())
+            if len(times) == 4:
+                client.cancel(name, keep_best)
+                asked.append(times[-1])
+
+    # Another object than elsewhere, so that pass 1 is not kept from another test.
+    request = request_of(name, first_iterations=2000 if stage == "first pass" else 6, second_iterations=2000)
+    moved = Placed(request.layer.raster, 60 + keep_best, 50)
+    client.submit(dataclasses.replace(request, layer=moved))
+    cancelled = client.wait(name, hear, PATIENCE)
+    answered = time.monotonic() - asked[0]
+    longest = max(later - earlier for earlier, later in zip(times[:4], times[1:4]))
+    client.acknowledge(name)
+    client.close()
+    print(f"answered in {answered:.2f} s; the longest pause between steps before was {longest:.2f} s")
+    assert isinstance(cancelled, messages.Cancelled) and (cancelled.best is not None) == keep_best
+    assert answered < 3 * longest + 0.3  # one iteration, on a machine that does other things too
+
+
+def test_previews_of_the_real_engine_take_less_than_a_twentieth():
+    """Of a whole job, rendered, scaled down and put into messages; measured within the worker's own code."""
+    spent = 0.0
+
+    class Link(worker.Link):
+        def __init__(self):
+            self.previews = 0
+
+        def send(self, message):
+            nonlocal spent
+            start = time.monotonic()
+            codec.encode(message)
+            spent += time.monotonic() - start
+            self.previews += message.preview is not None
+
+        def cancel_of(self, name):
+            return None
+
+    class Watch(worker.Watch):
+        def step(self, step, preview=None):
+            def measured():
+                nonlocal spent
+                start = time.monotonic()
+                shown = preview()
+                spent += time.monotonic() - start
+                assert max(shown.image.width, shown.image.height) <= 256
+                return shown
+
+            super().step(step, measured)
+
+    quick = {"resolution": 256, "patch_synthesis": False, "style": 3}
+    request = messages.Harmonize(
+        "shown",
+        raster(pixels(320, 400, 1)),
+        Placed(raster(pixels(160, 160, 2)), 70, 60),
+        None,
+        parameters.resolve("draft", quick),
+        want_preview=True,
+    )
+    link = Link()
+    start = time.monotonic()
+    worker.EngineWorkshop().harmonize(request, Watch(link, request))
+    seconds = time.monotonic() - start
+    print(
+        f"{link.previews} previews took {spent:.2f} s of {seconds:.1f} s, {spent / seconds:.1%} (limit 5 %)"
+    )
+    assert link.previews > 0 and spent < 0.05 * seconds
 
 
 def test_the_command_line_goes_through_the_service(where, tmp_path):

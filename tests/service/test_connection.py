@@ -1,0 +1,54 @@
+"""The reference client by itself: it never freezes the program that it is in, and tells damage in a sentence."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from backend.service.keys import KeyPair
+from plugin.painterly.connection import Connection, ConnectionProblem
+from plugin.painterly.protocol.endpoint import Endpoint
+from tests.fakes.backend import ROOT
+
+# Says Hello to nobody, forgets the connection, and goes on.
+DROP = """
+import gc, sys
+from plugin.painterly.connection import Connection
+client = Connection.open(sys.argv[1])
+if sys.argv[2] == "in a circle":
+    client.itself = client
+del client
+gc.collect()
+print("went on")
+"""
+
+
+def endpoint():
+    service, client = KeyPair.new(), KeyPair.new()
+    return Endpoint("tcp://127.0.0.1:9", service.public, client.public, client.secret)
+
+
+@pytest.mark.parametrize("how", ["at once", "in a circle"])
+def test_a_dropped_connection_does_not_freeze_its_program(tmp_path, how):
+    endpoint().write(tmp_path / "nobody.json")
+    command = [sys.executable, "-c", DROP, str(tmp_path / "nobody.json"), how]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20)
+    assert done.stdout == "went on\n" and done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"address": "nonsense"},
+        {"address": ""},
+        {"server_public": "short"},
+        {"client_secret": "x" * 41},
+        {"client_public": "\xe4" * 40},
+    ],
+)
+def test_a_damaged_connection_file_is_one_sentence(tmp_path, damage):
+    path = tmp_path / "damaged.json"
+    dataclasses.replace(endpoint(), **damage).write(path)
+    with pytest.raises(ConnectionProblem, match="damaged"):
+        Connection.open(path)
