@@ -9,6 +9,7 @@ from .parameter_form import ParameterForm
 from .protocol import parameters
 from .protocol.parameters import AUTO, InvalidParameter, Value
 from .qt import QtCore, QtWidgets
+from .sentence import Sentence
 from .session import Session
 from .status_view import StatusView
 from .status_words import backend_text
@@ -62,8 +63,7 @@ class Panel(Tabbed):
     def __init__(self, session: Session, changed: Callable[[], None]):
         super().__init__()
         self._session, self._changed = session, changed
-        self.backend = QtWidgets.QLabel()
-        self.backend.setWordWrap(True)
+        self.backend = Sentence()
         # Qt's tab order is the order of making: from top to bottom, as the eye goes.
         layout = QtWidgets.QVBoxLayout(self)
         layout.addWidget(self.backend)
@@ -83,7 +83,7 @@ class Panel(Tabbed):
     def refresh(self) -> None:
         """Shows the session as it is now."""
         session = self._session
-        self.backend.setText(backend_text(session.link))
+        self.backend.show_text(backend_text(session.link))
         values = session.settings.resolved()
         self._show_choices(values)
         busy = session.busy

@@ -4,6 +4,7 @@ from typing import Optional
 
 from .protocol.messages import Preview
 from .qt import QtCore, QtGui, QtWidgets
+from .sentence import Sentence
 from .status_words import stage_text
 from .translation import tr
 
@@ -22,9 +23,7 @@ class StatusView(QtWidgets.QWidget):
         self.preview = QtWidgets.QLabel()
         self.preview.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
         self.preview.hide()
-        self.message = QtWidgets.QLabel()
-        self.message.setWordWrap(True)
-        self.message.setTextInteractionFlags(QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.message = Sentence()
         self._shown: Optional[Preview] = None
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -32,7 +31,7 @@ class StatusView(QtWidgets.QWidget):
             layout.addWidget(widget)
 
     def show_task(self, task, message: str) -> None:
-        self.message.setText(message)
+        self.message.show_text(message)
         self.message.setVisible(bool(message))
         self.bar.setValue(int(1000 * task.fraction) if task else 0)
         self.stage.setText(stage_text(task) if task else tr("Ready."))

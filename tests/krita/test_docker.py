@@ -1,5 +1,9 @@
 """The docker in the Krita program: its tab order, and names for all that can be reached."""
 
+import time
+
+import pytest
+
 from .program import finished
 
 # Widgets of the docker that take the focus by Tab, in Qt's order, with what a screen reader would say.
@@ -67,16 +71,40 @@ def test_every_setting_has_its_label_and_its_explanation(start):
             assert krita.value(box + ".toolTip()")
 
 
-def test_at_twice_the_density_nothing_is_cut_off(start):
+# Whatever is narrower or lower than its own text asks for, or sticks out of the docker.
+CUT_OFF = """
+kinds = (QtWidgets.QPushButton, QtWidgets.QToolButton, QtWidgets.QCheckBox, QtWidgets.QLabel,
+         QtWidgets.QComboBox, QtWidgets.QAbstractSpinBox, QtWidgets.QLineEdit)
+def cut_off():
+    shown = [each for kind in kinds for each in panel().findChildren(kind) if each.isVisible()
+             and not isinstance(each.parent(), QtWidgets.QAbstractSpinBox)]  # its own frame counts
+    seen = panel().parentWidget()
+    assert len(shown) > 30, len(shown)
+    return [str(each.metaObject().className()) + " " + (each.text() if hasattr(each, "text") else "")
+            for each in shown
+            if each.width() < each.minimumSizeHint().width() or each.height() < each.minimumSizeHint().height()
+            or each.mapTo(seen, each.rect().topRight()).x() >= seen.width()]
+"""
+NARROW = "main_window().resizeDocks([panel().window().findChild(QtWidgets.QDockWidget, 'painterly_docker')], [1], 1)"
+
+
+@pytest.mark.parametrize("density", ["1", "2"])
+def test_in_the_narrowest_docker_nothing_is_cut_off(start, density):
+    krita = start(QT_SCALE_FACTOR=density)
+    assert krita.value("panel().devicePixelRatioF()") == int(density)
+    krita.run(CUT_OFF + "panel().more.setChecked(True)\n" + NARROW)
+    time.sleep(0.5)
+    assert krita.value("cut_off()") == []
+    krita.run("session.say('The result is in /" + "a/very/long/path/" * 20 + "x.png')")
+    time.sleep(0.5)
+    message = "panel().status.message"
+    assert krita.value("cut_off()") == []
+    assert krita.value(message + ".height() >= " + message + ".document().size().height()")
+    assert krita.value(message + ".document().size().height() > 4 * panel().fontMetrics().height()")
+
+
+def test_the_preview_is_as_sharp_as_the_screen(start):
     krita = start(QT_SCALE_FACTOR="2")
-    assert krita.value("panel().devicePixelRatioF()") == 2
-    # Each button and box is as wide as its own text asks for.
-    cut = krita.run(
-        "kinds = (QtWidgets.QPushButton, QtWidgets.QToolButton, QtWidgets.QCheckBox)\n"
-        "result = [each.text() for kind in kinds for each in panel().findChildren(kind)\n"
-        "          if each.isVisible() and each.width() < each.minimumSizeHint().width()]"
-    )
-    assert cut == []
     krita.run("behave(0, 30, 50)\nsession.want_preview(True)\npanel().harmonize.click()")
     krita.wait_for("panel().status.preview.isVisible()")
     assert krita.value("panel().status.preview.pixmap().devicePixelRatioF()") == 2

@@ -1,0 +1,136 @@
+"""What the artist chooses in the docker is what happens: real clicks and keys in the Krita program."""
+
+from .program import layers, step
+
+EXPORTED = """
+wishes = []
+export = session._canvas.export
+def noted(source, wish):
+    wishes.append([source.name, wish.painting, list(wish.without)])
+    return export(source, wish)
+session._canvas.export = noted
+def unique(name):
+    return doc.nodeByName(name).uniqueId().toString()
+"""
+
+
+def reach(krita, widget):
+    """The focus to a widget, scrolled to where it is seen."""
+    krita.run("main_window().activateWindow()\npanel().parentWidget().parentWidget().ensureWidgetVisible({0})\n"
+              "{0}.setFocus()".format(widget))  # fmt: skip
+    krita.wait_for(widget + ".hasFocus()", 10)
+
+
+def harmonized(krita):
+    reach(krita, "panel().harmonize")
+    krita.xdotool("key", "space")
+    krita.wait_for("session.tasks and session.tasks[-1].ended and not session.busy", 60)
+
+
+def test_the_painting_is_the_group_chosen_by_keys(start):
+    krita = start()
+    krita.run(
+        "behave()\n"
+        + EXPORTED
+        + """
+group = doc.createGroupLayer("the masters")
+doc.rootNode().addChildNode(group, doc.nodeByName("Background"))
+node = doc.createNode("inside", "paintlayer")
+node.setPixelData(random.Random(1).randbytes(4 * 400 * 300), 0, 0, 400, 300)
+group.addChildNode(node, None)
+doc.refreshProjection()
+"""
+    )
+    krita.run("doc.setActiveNode(pasted)")
+    krita.wait_for("doc.activeNode() == pasted", 10)
+    reach(krita, "panel().painting")
+    listed = krita.value("[panel().painting.itemText(i) for i in range(panel().painting.count())]")
+    assert listed == ["Everything beneath", "object", "inside", "the masters", "Background"]
+    for _ in range(3):
+        krita.xdotool("key", "Down")
+    krita.wait_for("panel().painting.currentText() == 'the masters'", 10)
+    harmonized(krita)
+    assert krita.value("[w[1] == unique('the masters') for w in wishes]") == [True]
+    assert krita.value("session.tasks[-1].jobs[0].state") == "done", krita.value("session.message")
+
+
+def test_several_layers_each_without_the_others(start):
+    krita = start()
+    krita.run("behave()\npanel().more.setChecked(True)\nadd('second', 60, 60)\n" + EXPORTED)
+    krita.run("K.action('select_all_layers').trigger()")
+    krita.wait_for("len(K.activeWindow().activeView().selectedNodes()) == 3", 20)
+    reach(krita, "panel().without_others")
+    krita.xdotool("key", "space")
+    krita.wait_for("session.settings.without_others", 10)
+    harmonized(krita)
+    assert krita.value("wishes[2][:2] + [set(wishes[2][2]) >= {unique('object'), unique('Background')}]") == [
+        "second", "", True,
+    ]  # fmt: skip
+    # With the background left out nothing lies beneath: each layer's own sentence.
+    assert krita.value("[job.state for job in session.tasks[-1].jobs]") == ["failed"] * 3
+    assert "Nothing is visible beneath “second”" in krita.value("session.message")
+
+
+def test_a_connection_file_is_typed_in_and_used(start, tmp_path):
+    krita = start()
+    krita.run("behave()\npanel().more.setChecked(True)")
+    reach(krita, "panel().elsewhere")
+    krita.xdotool("type", str(tmp_path / "nowhere.json"))
+    krita.xdotool("key", "Tab")
+    krita.wait_for("session.settings.connection_file == {!r}".format(str(tmp_path / "nowhere.json")), 10)
+    harmonized(krita)
+    assert "connection file cannot be read" in krita.value("session.message")
+    assert krita.value("session.link._launcher._process is None")
+
+
+def test_history_shows_one_adds_again_and_gives_back_settings(start):
+    krita = start()
+    for seed_steps in (1, 2):
+        krita.run("doc.setActiveNode(pasted)\npasted.setVisible(True)\nbehave(0, {})".format(seed_steps))
+        krita.wait_for("doc.activeNode() == pasted", 10)
+        harmonized(krita)
+    results = [name for name, _ in layers(krita)]
+    assert results == ["Background", "object", "object (harmonized)", "object (harmonized)"]
+    assert "Iterations, first pass: 1\n" in krita.value("panel().history.list.item(0).toolTip()")
+    reach(krita, "panel().history.list")
+    krita.xdotool("key", "Home")
+    krita.wait_for("panel().history.list.currentRow() == 0", 10)
+    for button in ("show_only", "use", "again"):
+        reach(krita, "panel().history." + button)
+        krita.xdotool("key", "space")
+        if button == "show_only":
+            first = "session.history[0].landing.node"
+            shown = "[n.uniqueId().toString() for n in doc.rootNode().childNodes()[2:4] if n.visible()]"
+            krita.wait_for("{} == [{}]".format(shown, first), 10)
+        if button == "use":
+            krita.wait_for("session.settings.resolved()['first_iterations'] == 1", 10)
+    krita.wait_for("len(session.history) == 3 and not session.busy", 20)
+    assert len(layers(krita)) == 5
+    step(krita, "edit_undo")
+    krita.wait_for("len(layers()) == 4", 10)
+
+
+def test_a_layer_deleted_meanwhile_does_not_take_its_result_along(start):
+    krita = start()
+    krita.run("behave(0, 30, 50)\nadd('over', 10, 10)")
+    krita.run("doc.setActiveNode(pasted)")
+    krita.wait_for("doc.activeNode() == pasted", 10)
+    krita.run("K.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.current is not None and session.current.current.fraction > 0")
+    krita.run("K.action('remove_layer').trigger()")
+    krita.wait_for("len(layers()) == 2", 10)
+    krita.wait_for("not session.busy", 60)
+    assert [name for name, _ in layers(krita)] == ["Background", "over", "object (harmonized)"]
+    assert "is gone" in krita.value("session.message")
+
+
+def test_diagnostics_are_copied_without_keys(start):
+    krita = start()
+    krita.run("behave()\nK.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.history and not session.busy")
+    reach(krita, "panel().copy")
+    krita.xdotool("key", "space")
+    copied = krita.wait_for("QtWidgets.QApplication.clipboard().text()", 10)
+    assert copied.startswith("Painterly ") and "Krita 5" in copied and "Job " in copied
+    secret = krita.value("session.link._connection._endpoint.client_secret")
+    assert secret and secret not in copied
