@@ -54,10 +54,14 @@ class BackendLink:
         self.stop()
         self.why, self.worker, self.device = "", "", {}
         self._remote = wanted
-        if self._remote:
-            self._open(Path(self._remote))
-        else:
-            self._launcher.start()
+        try:
+            if self._remote:
+                self._open(Path(self._remote))
+            else:
+                self._launcher.start()
+        except Problem as problem:
+            self._fail(str(problem))
+            raise
         self.state = STARTING
 
     def poll(self) -> List[Message]:

@@ -78,6 +78,7 @@ def test_what_is_no_connection_file_is_a_sentence(driver, tmp_path, text):
     task = driver.session.harmonize_active()
     assert driver.finish(task) == [tasks.FAILED]
     assert "connection file cannot be read" in task.jobs[0].message
+    assert backend_text(driver.link) == task.jobs[0].message
 
 
 def test_a_backend_elsewhere_that_never_answers_is_given_up(driver, elsewhere, impatient, tmp_path):

@@ -189,7 +189,7 @@ def test_a_backend_that_is_not_installed_is_told(driver, home):
     (home / "env" / "bin" / "python").unlink()
     task = driver.session.harmonize_active()
     assert driver.finish(task) == [tasks.FAILED]
-    assert "run install.py" in task.jobs[0].message
+    assert "run install.py" in task.jobs[0].message and driver.link.why == task.jobs[0].message
 
 
 def test_two_tasks_at_once_both_arrive(driver):
