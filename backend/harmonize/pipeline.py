@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +28,8 @@ from .step import OnStep, ignore
 from .style_level import Weights, content_weight, estimate, weights
 
 ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
-POSTPROCESS_COST = 4.0  # in full-resolution iterations
+# In full-resolution iterations over equally many pixels: offering every position a match, and all that follows.
+PROPOSAL_COST, LAST_COST = 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -165,10 +168,13 @@ class _Run:
         if settings.chroma_denoise:
             part = postprocess.denoise_chroma(part)
         if settings.patch_synthesis:
-            part = postprocess.synthesize(part, painting, region.of(scene.loose), settings.seed)
+            told = self._counting(len(self._levels) + 1)
+            part = postprocess.synthesize(
+                part, painting, region.of(scene.loose), settings.seed, on_proposal=told
+            )
         self._picture = region.paste(painting, part) * 255
         outcome = self._outcome(self._enlarged(self._picture, texture=True))
-        self._progress.tick(len(self._levels) + 1, 1)
+        self._progress.tick(len(self._levels) + 3, 1)
         return Outcome(outcome.image, outcome.alpha, self._report())
 
     # -- parts -------------------------------------------------------------------------------------
@@ -183,7 +189,9 @@ class _Run:
             return resize(picture, size).clamp(0, 1)
         loose = loose_mask(self._composite.mask, self._mask_scale(size))
         device = picture.device
-        return postprocess.enlarge(picture, painting.to(device), loose.to(device), self._config.seed)
+        told = self._counting(len(self._levels) + 2)
+        painting, loose = painting.to(device), loose.to(device)
+        return postprocess.enlarge(picture, painting, loose, self._config.seed, on_proposal=told)
 
     def _outcome(self, image: Tensor) -> Outcome:
         """Feathered with the tight mask, leaning inwards: a cut-out's rim carries its old background."""
@@ -230,6 +238,11 @@ class _Run:
 
         return on_iteration
 
+    def _counting(self, stage: int) -> Callable[[], None]:
+        """Tells each call as the next iteration of stage number `stage`."""
+        count = itertools.count(1)
+        return lambda: self._progress.tick(stage, next(count), preview=self._preview)
+
     def _preview(self) -> Tensor:
         return self._outcome(self._enlarged(self._picture, texture=False)).image
 
@@ -242,7 +255,19 @@ class _Run:
             Stage("second pass", level.plan.iterations, _pixels(scene) / full)
             for level, scene in zip(self._levels, self._scenes)
         ]
-        return [first, *second, Stage("postprocess", 1, POSTPROCESS_COST)]
+        return [first, *second, *self._postprocess_stages()]
+
+    def _postprocess_stages(self) -> list[Stage]:
+        """Patch synthesis, enlarging, and the rest; what is not needed has no iterations."""
+        working, size = (tuple(p.shape[1:]) for p in (self._scenes[-1].painting, self._composite.painting))
+        synthesis = postprocess.synthesis_proposals(working) if self._config.patch_synthesis else 0
+        enlarging = postprocess.enlarging_proposals(size) if size != working else 0
+        larger = math.prod(size) / math.prod(working)
+        return [
+            Stage("postprocess", synthesis, PROPOSAL_COST),
+            Stage("postprocess", enlarging, PROPOSAL_COST * larger),
+            Stage("postprocess", 1, LAST_COST * larger),
+        ]
 
     def _report(self) -> dict[str, Any]:
         progress, region = self._progress, self._scenes[-1].region

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from .composite import resize
 from .ops.color import lab_to_rgb, rgb_to_lab
 from .ops.field import closest_vote, vote
 from .ops.guided_filter import guided_filter
-from .ops.patchmatch import patchmatch
+from .ops.patchmatch import patchmatch, proposals
 
 CHROMA_RADIUS, CHROMA_EPS = 2, 0.1**2  # paper, section 3.4
 PATCH = 7
@@ -26,6 +28,7 @@ MATCHING_LAB = 0.017
 FLATNESS = 0.25
 # Every second position in both directions is matched: a pixel is still covered by 9 to 16 patches.
 STRIDE = 2
+SYNTHESIS_ROUNDS, ENLARGING_ROUNDS = 4, 2
 
 
 def denoise_chroma(image: Tensor) -> Tensor:
@@ -36,21 +39,50 @@ def denoise_chroma(image: Tensor) -> Tensor:
     return lab_to_rgb(torch.cat((lab[:1], chroma))).clamp(0, 1)
 
 
-def synthesize(image: Tensor, painting: Tensor, where: Tensor, seed: int, rounds: int = 4) -> Tensor:
+def nothing() -> None:
+    """The `on_proposal` of a caller that does not want to know."""
+
+
+def synthesis_proposals(size: tuple[int, int]) -> int:
+    """How often `synthesize` calls `on_proposal` for a painting of `size` (H, W)."""
+    return proposals(size, SYNTHESIS_ROUNDS)
+
+
+def enlarging_proposals(size: tuple[int, int]) -> int:
+    """How often `enlarge` calls `on_proposal` for a painting of `size` (H, W)."""
+    return proposals(size, ENLARGING_ROUNDS)
+
+
+def synthesize(
+    image: Tensor,
+    painting: Tensor,
+    where: Tensor,
+    seed: int,
+    rounds: int = SYNTHESIS_ROUNDS,
+    on_proposal: Callable[[], None] = nothing,
+) -> Tensor:
     """`image` (3, h, w) with its base rebuilt from patches of `painting` (3, H, W), both 0..1.
 
     Every 7x7 patch at `where` (1, h, w) > 0 is replaced by its nearest patch of the painting; the
-    image's own detail layer is added back, because overlapping patches blur.
+    image's own detail layer is added back, because overlapping patches blur. `on_proposal` is `patchmatch`'s.
     """
     wanted = where[0] > 0
-    field, cost = _field(_matching_lab(image), _matching_lab(painting), wanted, seed, rounds, FLATNESS)
+    matched, source = _matching_lab(image), _matching_lab(painting)
+    field, cost = _field(matched, source, wanted, seed, rounds, FLATNESS, on_proposal)
     rebuilt, count = closest_vote(field, painting, PATCH, cost / (3 * PATCH**2), TOLERANCE, REACH)
     covered = (count > 0) & wanted
     rebuilt = torch.where(covered, rebuilt, image)
     return (_base(rebuilt) + image - _base(image)).clamp(0, 1) * wanted + image * ~wanted
 
 
-def enlarge(image: Tensor, painting: Tensor, where: Tensor, seed: int, rounds: int = 2) -> Tensor:
+def enlarge(
+    image: Tensor,
+    painting: Tensor,
+    where: Tensor,
+    seed: int,
+    rounds: int = ENLARGING_ROUNDS,
+    on_proposal: Callable[[], None] = nothing,
+) -> Tensor:
     """`image` (3, h, w), painted at the working scale, at the size of `painting` (3, H, W), with its fine texture.
 
     Where a patch of the enlarged image resembles a patch of the equally blurred painting, the
@@ -61,13 +93,19 @@ def enlarge(image: Tensor, painting: Tensor, where: Tensor, seed: int, rounds: i
     large = resize(image, size).clamp(0, 1)
     blurred = resize(resize(painting, tuple(image.shape[1:])), size).clamp(0, 1)
     wanted = where[0] > 0
-    field, _ = _field(large, blurred, wanted, seed, rounds, flatness=0.0)
+    field, _ = _field(large, blurred, wanted, seed, rounds, 0.0, on_proposal)
     detail, count = vote(field, painting - blurred, PATCH)
     return torch.where((count > 0) & wanted, large + detail, large).clamp(0, 1)
 
 
 def _field(
-    image: Tensor, painting: Tensor, wanted: Tensor, seed: int, rounds: int, flatness: float
+    image: Tensor,
+    painting: Tensor,
+    wanted: Tensor,
+    seed: int,
+    rounds: int,
+    flatness: float,
+    on_proposal: Callable[[], None],
 ) -> tuple[Tensor, Tensor]:
     """The field at every second wanted position, and what `patchmatch` says its patches cost."""
     sparse = torch.zeros_like(wanted)
@@ -75,7 +113,16 @@ def _field(
     if not sparse.any():
         sparse = wanted
     generator = torch.Generator().manual_seed(seed)
-    return patchmatch(image, painting, sparse, generator, patch=PATCH, rounds=rounds, flatness=flatness)
+    return patchmatch(
+        image,
+        painting,
+        sparse,
+        generator,
+        patch=PATCH,
+        rounds=rounds,
+        flatness=flatness,
+        on_proposal=on_proposal,
+    )
 
 
 def _matching_lab(image: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from .step import OnStep, Step
 
 # Reading a loss waits for the device, so it is done this often.
 LOSSES_EVERY = 10
+FORGETTING = 0.95  # of the measured time with each further iteration: machines get busy and stages differ
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Progress:
     def __init__(self, stages: Sequence[Stage], on_step: OnStep):
         self._stages, self._on_step = list(stages), on_step
         self._total = sum(s.iterations * s.cost for s in stages) or 1.0
-        self._done = 0.0
-        self._started = self._mark = time.monotonic()
+        self._mark, self._last = time.monotonic(), (0, 0)
+        self._timed = self._worked = 0.0  # seconds, and the cost that was done in them
         self.seconds: dict[str, float] = {}
         self.iterations: dict[str, int] = {}
         self.losses: dict[str, dict[str, float]] = {}
@@ -44,18 +45,27 @@ class Progress:
     ) -> None:
         """Tell that iteration `iteration` of stage number `index` is finished."""
         stage = self._stages[index]
-        now = time.monotonic()
-        self.seconds[stage.name] = self.seconds.get(stage.name, 0.0) + now - self._mark
-        self._mark = now
+        self.seconds[stage.name] = self.seconds.get(stage.name, 0.0) + self._measure(index, iteration)
         self.iterations[stage.name] = self.iterations.get(stage.name, 0) + 1
-        self._done = min(self._total, self._cost_before(index) + iteration * stage.cost)
+        done = min(
+            self._total, sum(s.iterations * s.cost for s in self._stages[:index]) + iteration * stage.cost
+        )
         read = losses and (iteration % LOSSES_EVERY == 0 or iteration == stage.iterations)
         values = {name: float(value) for name, value in losses.items()} if read else {}
         if values:
             self.losses[stage.name] = values
-        fraction = self._done / self._total
-        left = (now - self._started) * (1 - fraction) / fraction if fraction > 0 else None
-        self._on_step(Step(stage.name, iteration, stage.iterations, fraction, left, values, preview))
+        left = (self._total - done) * self._timed / self._worked if self._worked else None
+        self._on_step(
+            Step(stage.name, iteration, stage.iterations, done / self._total, left, values, preview)
+        )
 
-    def _cost_before(self, index: int) -> float:
-        return sum(s.iterations * s.cost for s in self._stages[:index])
+    def _measure(self, index: int, iteration: int) -> float:
+        """Seconds since the last tick; they count for the estimate if nothing but this iteration lies between:
+        before a stage's first there are features, matching and a cold start."""
+        now = time.monotonic()
+        seconds, self._mark = now - self._mark, now
+        if self._last == (index, iteration - 1) and iteration > 1:
+            self._timed = FORGETTING * self._timed + seconds
+            self._worked = FORGETTING * self._worked + self._stages[index].cost
+        self._last = index, iteration
+        return seconds

@@ -99,6 +99,10 @@ def test_a_smaller_working_size_comes_back_at_full_size(thin, scale):
     outcome = harmonize(composite, thin, short(working_scale=scale))
     check(composite, outcome)
     assert outcome.report["working_size"] == [round(130 * scale), round(120 * scale)]
+    steps = []
+    harmonize(composite, thin, short(working_scale=scale, patch_synthesis=False), steps.append)
+    enlarging = [step.fraction for step in steps if step.stage == "postprocess"]
+    assert len(enlarging) > 10 and enlarging == sorted(set(enlarging)) and enlarging[-1] == 1
 
 
 @pytest.mark.parametrize(
@@ -160,8 +164,9 @@ def test_steps_tell_how_far_it_is(composite, thin):
     harmonize(composite, thin, short(), steps.append)
     fractions = [step.fraction for step in steps]
     assert fractions == sorted(fractions) and fractions[-1] == 1 and fractions[0] > 0
-    assert [step.stage for step in steps] == ["first pass"] * 3 + ["second pass"] * 5 + ["postprocess"]
-    assert all(step.seconds_left >= 0 for step in steps)
+    stages = [step.stage for step in steps]
+    assert stages[:8] == ["first pass"] * 3 + ["second pass"] * 5 and set(stages[8:]) == {"postprocess"}
+    assert steps[0].seconds_left is None and all(step.seconds_left >= 0 for step in steps[1:])
     last = [step for step in steps if step.losses]
     assert {step.stage for step in last} == {"first pass", "second pass"}
     assert all(value == value for step in last for value in step.losses.values())
@@ -170,7 +175,7 @@ def test_steps_tell_how_far_it_is(composite, thin):
 def test_previews_show_the_object_being_painted(composite, thin):
     previews = []
     harmonize(composite, thin, short(), lambda step: step.preview and previews.append(step.preview()))
-    assert len(previews) == 8
+    assert len(previews) > 8
     above = slice(0, 24)
     for preview in previews:
         assert preview.shape == composite.painting.shape and preview.dtype == torch.float32
@@ -183,7 +188,10 @@ def test_watching_changes_nothing(composite, thin, outcome):
     assert same(outcome, harmonize(composite, thin, short(), lambda step: step.preview and step.preview()))
 
 
-@pytest.mark.parametrize("stage, iteration", [("first pass", 1), ("second pass", 1), ("second pass", 2)])
+@pytest.mark.parametrize(
+    "stage, iteration",
+    [("first pass", 1), ("second pass", 1), ("second pass", 2), ("postprocess", 1), ("postprocess", 90)],
+)
 def test_cancelling_carries_the_best_so_far(composite, thin, stage, iteration):
     with pytest.raises(Cancelled) as caught:
         harmonize(composite, thin, short(), stop_at(stage, iteration))
@@ -253,7 +261,10 @@ def test_the_report_is_plain_and_says_what_was_done(outcome):
     assert report == outcome.report
     assert report["network"] == "thin" and report["device"] == "cpu" and report["precision"] == "float32"
     assert report["style_level"] == 5 and report["working_size"] == [144, 112]
-    assert report["iterations"] == {"first pass": 3, "second pass": 5, "postprocess": 1}
+    assert report["iterations"].pop("postprocess") > 1 and report["iterations"] == {
+        "first pass": 3,
+        "second pass": 5,
+    }
     assert set(report["seconds"]) >= {"first pass", "second pass", "postprocess"}
 
 

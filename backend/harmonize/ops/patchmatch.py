@@ -7,6 +7,7 @@ position still takes a match only if it is better than its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +35,7 @@ class _Search:
     contrast: Tensor  # (N,) summed squared differences of each patch from its own mean
     source_contrast: Tensor | None  # (H * W,) the same around each centre; of a large picture it costs memory
     flatness: float  # what a patch pays for contrast it lacks; at 0 nothing of the two above is asked
+    on_proposal: Callable[[], None]
 
     def propose(self, candidate: Tensor, valid: Tensor | None = None) -> None:
         """Take `candidate` (2, N) wherever it is better than the match so far."""
@@ -44,6 +46,7 @@ class _Search:
         better = cost < self.cost
         self.match = torch.where(better, candidate, self.match)
         self.cost = torch.where(better, cost, self.cost)
+        self.on_proposal()
 
     def inside(self, centre: Tensor) -> Tensor:
         """Patch centres moved so that whole patches lie in the source."""
@@ -78,6 +81,7 @@ def patchmatch(
     patch: int = 7,
     rounds: int = 4,
     flatness: float = 0.0,
+    on_proposal: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
     """The field from `query` (C, h, w) to `source` (C, H, W), float of one range, at bool `where` (h, w).
 
@@ -85,9 +89,10 @@ def patchmatch(
     pixels square around each position (edges replicated in the query, whole in the source). Returns the
     field (2, h, w), -1 outside `where`, and the summed squared distances (h, w), 0 there; these include
     `flatness` times the contrast (summed squared differences from its mean) that a match has less than the patch.
-    `generator` lives on the CPU, so that every device draws the same numbers.
+    `generator` lives on the CPU, so that every device draws the same numbers. `on_proposal` is called after
+    each time that all positions were offered a match (`proposals` times) and may raise to stop.
     """
-    search = _begin(query, source, where, generator, start, patch, flatness)
+    search = _begin(query, source, where, generator, start, patch, flatness, on_proposal)
     for _ in range(rounds):
         _propagate(search, where)
         _random_search(search, generator)
@@ -98,7 +103,12 @@ def patchmatch(
     return field, cost
 
 
-def _begin(query, source, where, generator, start, patch, flatness) -> _Search:
+def proposals(limits: tuple[int, int], rounds: int) -> int:
+    """How often `patchmatch` without a `start` offers every position a match in a source of size `limits`."""
+    return rounds * (4 * len(JUMPS) + (max(limits) // 2).bit_length())
+
+
+def _begin(query, source, where, generator, start, patch, flatness, on_proposal) -> _Search:
     radius = patch // 2
     at = torch.stack(where.nonzero(as_tuple=True))
     step = torch.arange(-radius, radius + 1, device=query.device)
@@ -119,6 +129,7 @@ def _begin(query, source, where, generator, start, patch, flatness) -> _Search:
         ((patches - patches.mean(dim=1, keepdim=True)) ** 2).sum(dim=(1, 2)),
         _contrast(source, patch) if flatness else None,
         flatness,
+        on_proposal,
     )
     search.match = search.inside(search.match)
     search.cost = search.distance(search.match)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.harmonize.ops.patchmatch import patchmatch
+from backend.harmonize.ops.patchmatch import patchmatch, proposals
 from tests.oracles.patchmatch import best_distances
 
 PATCH = 7
@@ -126,3 +126,16 @@ def test_the_price_of_flatness_is_exact(generator):
         assert lacking > 0
         expected = distance(query, source, field, y, x) + 0.5 * lacking
         assert float(cost[y, x]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_each_proposal_is_told_and_may_stop_it(generator):
+    query, source = soft(generator, 20, 20), soft(generator, 37, 50)
+    told = []
+    patchmatch(query, source, everywhere(query), seeded(0), rounds=3, on_proposal=lambda: told.append(1))
+    assert len(told) == proposals((37, 50), 3)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        patchmatch(query, source, everywhere(query), seeded(0), rounds=3, on_proposal=stop)
