@@ -53,12 +53,12 @@ def optimize(
     """
     bands = _Bands(start, mask, plan) if plan.method == "adam" else _Pixels(start, mask)
     optimizer = _optimizer(bands.deltas, mask, plan)
-    image, usual = bands.picture(), None
+    image, usual = bands.picture(), start.new_tensor(torch.inf)
     for iteration in range(1, plan.iterations + 1):
         _set_rate(optimizer, plan, iteration)
         before = [delta.detach().clone() for delta in bands.deltas]
         found: dict[str, Tensor] = {}
-        size = torch.zeros(())
+        size = usual
 
         def closure() -> Tensor:
             nonlocal size
@@ -71,11 +71,10 @@ def optimize(
             return ascent.abs().sum()
 
         optimizer.step(closure)
-        sound = torch.isfinite(size) & (usual is None or size < RUNAWAY * usual)
-        if bands.bound(before, sound):
-            usual = size if usual is None else torch.lerp(usual, size, 0.1)
-        else:
-            optimizer = _optimizer(bands.deltas, mask, plan)
+        # All that is decided here stays on the device: reading it would stall a graphics card at every step.
+        sound = bands.bound(before, torch.isfinite(size) & (size < RUNAWAY * usual))
+        usual = torch.where(sound, torch.where(usual < torch.inf, torch.lerp(usual, size, 0.1), size), usual)
+        optimizer.forget_unless(sound)
         image = bands.picture().detach()
         on_iteration(iteration, image, found)
     return image.detach()
@@ -95,16 +94,16 @@ class _Pixels:
         return self.deltas[0][0]
 
     @torch.no_grad()
-    def bound(self, before: Sequence[Tensor], sound: Tensor) -> bool:
-        """Cut the step so that no pixel moves further than LARGEST_STEP; undo it and say False if it is
-        not finite or its direction was not `sound`."""
+    def bound(self, before: Sequence[Tensor], sound: Tensor) -> Tensor:
+        """Cut the step so that no pixel moves further than LARGEST_STEP; undo it if it is not finite or its
+        direction was not `sound`. Returns whether it was kept; 0-d bools."""
         steps = [delta - old for delta, old in zip(self.deltas, before)]
         largest = torch.stack([step.abs().amax() for step in steps]).sum()
-        finite = bool(torch.isfinite(largest) & sound)
-        factor = (LARGEST_STEP / largest.clamp_min(LARGEST_STEP)) if finite else 0.0
+        kept = torch.isfinite(largest) & sound
+        factor = LARGEST_STEP / largest.clamp_min(LARGEST_STEP)
         for delta, old, step in zip(self.deltas, before, steps):
-            delta.copy_(old + step * factor if finite else old)
-        return finite
+            delta.copy_(torch.where(kept, old + step * factor, old))
+        return kept
 
 
 class _Bands(_Pixels):
@@ -143,10 +142,11 @@ class _OctaveAdam(torch.optim.Optimizer):
     """Adam (Kingma and Ba 2015) whose second moment is one number for each octave, not one for each pixel.
 
     Adam's own moves every pixel by the same amount however weak its gradient, which turns rounding and
-    indifference into colour noise. `step` is the root mean square of a step over the moving pixels.
+    indifference into colour noise. `step` is the root mean square of a step over the moving pixels, of which
+    there are `share` (0-d) of all.
     """
 
-    def __init__(self, deltas: Sequence[Tensor], step: float, share: float):
+    def __init__(self, deltas: Sequence[Tensor], step: float, share: Tensor):
         super().__init__(deltas, {"lr": step, "betas": (0.9, 0.99), "share": share})
 
     @torch.no_grad()
@@ -158,7 +158,9 @@ class _OctaveAdam(torch.optim.Optimizer):
             for delta in group["params"]:
                 state = self.state[delta]
                 if not state:
-                    state.update(n=0, mean=torch.zeros_like(delta), power=delta.new_zeros(()))
+                    state.update(
+                        n=delta.new_zeros(()), mean=torch.zeros_like(delta), power=delta.new_zeros(())
+                    )
                 state["n"] += 1
                 state["mean"].lerp_(delta.grad, 1 - first)
                 power = (delta.grad**2).mean() / group["share"]
@@ -166,6 +168,22 @@ class _OctaveAdam(torch.optim.Optimizer):
                 root = (state["power"] / (1 - second ** state["n"])).sqrt().clamp_min(1e-20)
                 delta.sub_(state["mean"] / root * (group["lr"] / (1 - first ** state["n"])))
         return loss
+
+    @torch.no_grad()
+    def forget_unless(self, sound: Tensor) -> None:
+        """Begin anew if `sound` (0-d bool) is False."""
+        for state in self.state.values():
+            for name, value in state.items():
+                state[name] = torch.where(sound, value, 0.0)
+
+
+class _Lbfgs(torch.optim.LBFGS):
+    """L-BFGS that can forget its history; it reads its numbers on the host by its nature."""
+
+    def forget_unless(self, sound: Tensor) -> None:
+        """Begin anew if `sound` (0-d bool) is False."""
+        if not sound:
+            self.state.clear()
 
 
 class _Clamp(torch.autograd.Function):
@@ -180,10 +198,10 @@ class _Clamp(torch.autograd.Function):
         return gradient
 
 
-def _optimizer(deltas: Sequence[Tensor], mask: Tensor, plan: Plan) -> torch.optim.Optimizer:
+def _optimizer(deltas: Sequence[Tensor], mask: Tensor, plan: Plan) -> _OctaveAdam | _Lbfgs:
     if plan.method == "lbfgs":
-        return torch.optim.LBFGS(deltas, lr=LBFGS_STEP, max_iter=1, history_size=LBFGS_HISTORY)
-    return _OctaveAdam(deltas, plan.step, max((mask > 0).float().mean().item(), 1e-6))
+        return _Lbfgs(deltas, lr=LBFGS_STEP, max_iter=1, history_size=LBFGS_HISTORY)
+    return _OctaveAdam(deltas, plan.step, (mask > 0).float().mean().clamp_min(1e-6))
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, iteration: int) -> None:

@@ -162,3 +162,18 @@ def test_raising_stops_at_once(start, mask):
 
 def test_no_iterations_give_the_start(start, mask):
     assert torch.equal(optimize(start, mask, towards(start + 9), Plan(0), Watch()), start)
+
+
+def test_adam_reads_nothing_from_the_device(start, mask, monkeypatch):
+    """A number that Python reads stalls a graphics card until all that was queued is done."""
+
+    def read(*_):
+        raise AssertionError("a tensor was read on the host")
+
+    for name in ("__bool__", "__float__", "__int__", "item", "tolist"):
+        monkeypatch.setattr(torch.Tensor, name, read)
+    optimize(start, mask, towards(start + 20), Plan(6), lambda number, picture, losses: None)
+    monkeypatch.undo()
+    with pytest.raises(AssertionError, match="on the host"):
+        monkeypatch.setattr(torch.Tensor, "item", read)
+        start.sum().item()

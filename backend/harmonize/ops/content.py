@@ -11,6 +11,6 @@ def content_gradient(features: Tensor, target: Tensor, weight: Tensor) -> tuple[
     `weight` (N,) >= 0 says how much each position counts.
     """
     count = len(features) * weight.sum().clamp_min(1e-6)
-    difference = features - target
+    difference = features.float() - target
     pull = difference * (weight / count)
     return 2 * pull, (pull * difference).sum()

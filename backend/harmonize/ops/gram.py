@@ -21,7 +21,14 @@ def gram_gradient(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Ten
     """
     channels, root = len(features), weight.sqrt()
     count = weight.sum().clamp_min(1e-6)
-    x = features.float() * root  # carries the weight once into the Gram matrix and once into the gradient
-    difference = (x @ x.T) / (channels * count) - target
-    pull = difference * (4 / (channels**3 * count))
-    return (pull @ x) * root, (difference**2).mean()
+    x = features.T * root[:, None].to(
+        features.dtype
+    )  # carries the weight once into the Gram matrix and once into the gradient
+    exact = x.float()
+    difference = (exact.T @ exact) / (channels * count) - target
+    # The difference of two like matrices wants float32; the product with it does not, and takes longest. Scaled,
+    # because its entries are too small for float16.
+    largest = difference.abs().amax().clamp_min(1e-30)
+    pull = x @ (difference / largest).to(x.dtype)
+    factor = root * (4 / (channels**3 * count) * largest)
+    return (pull.float() * factor[:, None]).T, (difference**2).mean()

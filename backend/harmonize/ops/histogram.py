@@ -29,20 +29,24 @@ def remap(features: Tensor, weight: Tensor, target: Tensor, bins: int = BINS) ->
     A bin's members all get the value in the middle of its ranks, so the result is within one bin of
     exact rank matching; interpolating inside the bin took twice as long and changed no picture.
     """
-    x = features.float()
-    channels = len(x)
-    low = x.amin(dim=1, keepdim=True)
-    scale = bins / (x.amax(dim=1, keepdim=True) - low).clamp_min(1e-6)
-    index = torch.addcmul(-low * scale, x, scale).long().clamp_(0, bins - 1)
-    count = x.new_zeros(channels, bins)
-    count.scatter_add_(1, index, weight.to(x.dtype).expand_as(x))
+    # One row a position, as the features lie in memory with channels last: the same sum along the other way
+    # took four times as long. Bins of all channels stand in one table, a channel after the other.
+    rows = features.float().T.contiguous()
+    channels = rows.shape[1]
+    low = rows.amin(dim=0)
+    scale = bins / (rows.amax(dim=0) - low).clamp_min(1e-6)
+    first = torch.arange(channels, device=rows.device, dtype=torch.int32) * bins
+    index = torch.addcmul(-low * scale, rows, scale).int().clamp_(0, bins - 1).add_(first).flatten()
+    count = rows.new_zeros(channels * bins)
+    count.scatter_add_(0, index.long(), weight.to(rows.dtype)[:, None].expand_as(rows).flatten())
+    count = count.view(channels, bins)
     upper = count.cumsum(dim=1)
     rank = (upper - count / 2) / upper[:, -1:].clamp_min(1e-6)  # 0..1, in the middle of each bin
     steps = target.shape[1] - 1
     at = rank * steps
     below = at.long().clamp_(0, steps - 1)
     value = torch.lerp(target.gather(1, below), target.gather(1, below + 1), at - below)
-    return value.gather(1, index)
+    return value.flatten().index_select(0, index).view_as(rows).T
 
 
 def histogram_gradient(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,6 +55,6 @@ def histogram_gradient(features: Tensor, weight: Tensor, target: Tensor) -> tupl
     The remapped activations count as constant (Wilmot et al. 2017, section 3.1).
     """
     count = len(features) * weight.sum().clamp_min(1e-6)
-    difference = features - remap(features, weight, target)
-    pull = difference * (weight / count)
-    return 2 * pull, (pull * difference).sum()
+    difference = remap(features, weight, target).neg_().add_(features)
+    pull = difference * (2 / count * weight)
+    return pull, torch.linalg.vecdot(pull.T.flatten(), difference.T.flatten()) / 2

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-# A term: features (C, N) float32 at the tapped positions -> (gradient like them, loss as a 0-d tensor).
+# A term: features (C, N) at the tapped positions, in the network's dtype and with each position's channels together
+# in memory -> (gradient like them, float32, loss as a 0-d tensor).
 Term = Callable[[Tensor], "tuple[Tensor, Tensor]"]
 
 
@@ -45,7 +46,7 @@ def tap(
     """
 
     def inject(saved: Tensor, from_above: Tensor) -> Tensor:
-        x = _rows(saved).index_select(0, positions).float().T
+        x = _rows(saved).index_select(0, positions).T
         total = None
         for weight, term in terms:
             gradient, loss = term(x)
