@@ -119,7 +119,7 @@ class Network:
         for layer in self._layers:
             if layer.pooled:
                 x = F.max_pool2d(x, 2)
-            x = F.relu(F.conv2d(x, layer.weight, layer.bias, padding=1))
+            x = F.relu_(F.conv2d(x, layer.weight, layer.bias, padding=1))
             if layer.name in wanted:
                 x = tap(layer.name, x) if tap else x
                 found[layer.name] = x

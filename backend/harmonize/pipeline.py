@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,12 +20,12 @@ from .first_pass import first_pass
 from .memo import Memo, digest
 from .networks import Network
 from .ops.masks import feathered, loose_mask
-from .optimize import OnIteration
+from .optimize import OnIteration, Plan
 from .progress import Progress, Stage
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
 from .second_pass import begun, carried, match, second_pass
 from .step import OnStep, ignore
-from .style_level import Weights, content_weight, estimate, weights
+from .style_level import Weights, boldness, content_weight, estimate, weights
 
 ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
 # In full-resolution iterations over equally many pixels: offering every position a match, and all that follows.
@@ -150,11 +150,15 @@ class _Run:
             self._network,
             source,
             self._weights(),
-            self._levels[index].plan,
+            self._plan(index),
             self._on(index + 1, scene),
         )
         self._picture = scene.region.paste(scene.painting, painted)
         return self._picture
+
+    def _plan(self, index: int) -> Plan:
+        plan = self._levels[index].plan
+        return plan if self._config.published else replace(plan, step=plan.step * boldness(self.style_level))
 
     def _weights(self) -> Weights:
         settings, level = self._config, self.style_level

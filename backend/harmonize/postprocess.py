@@ -10,13 +10,15 @@ from torch import Tensor
 from .composite import resize
 from .ops.color import lab_to_rgb, rgb_to_lab
 from .ops.field import closest_vote, vote
-from .ops.guided_filter import guided_filter
+from .ops.guided_filter import box_mean, guided_filter
 from .ops.patchmatch import patchmatch, proposals
 
 CHROMA_RADIUS, CHROMA_EPS = 2, 0.1**2  # paper, section 3.4
 PATCH = 7
-# Base and detail: brush texture of up to this contrast stays in the detail layer.
-BASE_RADIUS, BASE_EPS = 2, 0.22**2
+# Base and detail: what has less contrast than this many times the painting's own stays in the detail layer. So a
+# rough brush keeps its strokes and a smooth one is kept from worms: style 1.375 to 1.364, texture 14.29 to 14.38
+# on 12 examples against the same contrast for all (0.22, this on the average of them).
+BASE_RADIUS, BASE_CONTRAST, BASE_LIMITS = 2, 4.0, (0.08, 0.4)
 # Deviation from the paper, which averages overlapping patches: a pixel listens to those that fit it best.
 # Averages are grey and soft: style 1.74 against 1.62 on four examples, with tolerance 0.02.
 TOLERANCE, REACH = 0.04, 2.0
@@ -72,7 +74,17 @@ def synthesize(
     rebuilt, count = closest_vote(field, painting, PATCH, cost / (3 * PATCH**2), TOLERANCE, REACH)
     covered = (count > 0) & wanted
     rebuilt = torch.where(covered, rebuilt, image)
-    return (_base(rebuilt) + image - _base(image)).clamp(0, 1) * wanted + image * ~wanted
+    contrast = base_contrast(painting)
+    result = (_base(rebuilt, contrast) + image - _base(image, contrast)).clamp(0, 1)
+    return torch.where(wanted, result, image)
+
+
+def base_contrast(painting: Tensor) -> float:
+    """The contrast (0..1) beyond which an edge belongs to the base of this painting (3, H, W), 0..1: from the mean
+    standard deviation in windows of the guided filter's radius."""
+    mean, square = (box_mean(x, BASE_RADIUS) for x in (painting, painting**2))
+    own = (square - mean**2).clamp_min(0).mean(dim=0).sqrt().mean().item()
+    return min(max(BASE_CONTRAST * own, BASE_LIMITS[0]), BASE_LIMITS[1])
 
 
 def enlarge(
@@ -129,5 +141,5 @@ def _matching_lab(image: Tensor) -> Tensor:
     return rgb_to_lab(image) * MATCHING_LAB
 
 
-def _base(image: Tensor) -> Tensor:
-    return guided_filter(image, image, BASE_RADIUS, BASE_EPS)
+def _base(image: Tensor, contrast: float) -> Tensor:
+    return guided_filter(image, image, BASE_RADIUS, contrast**2)

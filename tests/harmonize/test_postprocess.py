@@ -1,10 +1,11 @@
 """The post-process: clean chroma, patches of the painting, full-size texture."""
 
+import pytest
 import torch
 
 from backend.harmonize.composite import resize
 from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
-from backend.harmonize.postprocess import denoise_chroma, enlarge, synthesize
+from backend.harmonize.postprocess import BASE_LIMITS, base_contrast, denoise_chroma, enlarge, synthesize
 from tests.harmonize.scenes import painted
 
 
@@ -80,3 +81,11 @@ def test_enlarging_gives_back_the_paintings_own_texture():
     error = [(image - painting).abs()[inside].mean() for image in (plain, result)]
     assert error[1] < 0.5 * error[0]
     assert torch.equal(result[~inside], plain[~inside])
+
+
+def test_the_base_begins_at_a_contrast_that_grows_with_the_paintings_own(generator):
+    noise = torch.randn(3, 60, 70, generator=generator)
+    faint, strong, flat, wild = (base_contrast((0.5 + a * noise).clamp(0, 1)) for a in (0.03, 0.06, 0, 1))
+    # The deviation within 5 x 5 of 25 independent values is a little below that of all.
+    assert 0.9 * 0.03 * 4.0 < faint < 0.03 * 4.0 and strong == pytest.approx(2 * faint, rel=0.01)
+    assert (flat, wild) == BASE_LIMITS

@@ -7,7 +7,16 @@ import torch
 
 from backend.harmonize.composite import Region, Scene, resize
 from backend.harmonize.optimize import Plan
-from backend.harmonize.second_pass import PAINTED, STYLE_LAYERS, begun, carried, match, recolored, second_pass
+from backend.harmonize.second_pass import (
+    MOST_PAINTED,
+    PAINTED,
+    STYLE_LAYERS,
+    begun,
+    carried,
+    match,
+    recolored,
+    second_pass,
+)
 from backend.harmonize.style_level import Weights
 from tests.harmonize.scenes import composed
 
@@ -149,7 +158,8 @@ def test_variation_alone_smooths(scene, thin):
     assert roughness[1] < 0.7 * roughness[0]
 
 
-def test_pass_2_begins_with_a_share_of_the_patches_that_the_mapping_lays(scene):
+@pytest.mark.parametrize("level, share", [(1.0, PAINTED), (5.0, 5 * PAINTED), (10.0, MOST_PAINTED)])
+def test_pass_2_begins_with_a_share_of_the_patches_that_the_mapping_lays(scene, level, share):
     """Every cell matched two cells further left: there each of the nine patches over a pixel says the same."""
     part = scene.region
     rows, columns = torch.meshgrid(
@@ -158,13 +168,13 @@ def test_pass_2_begins_with_a_share_of_the_patches_that_the_mapping_lays(scene):
         indexing="ij",
     )
     field = torch.stack((rows, columns - 2))
-    plain, started = recolored(field, scene), begun(field, scene, 5.0)
+    plain, started = recolored(field, scene), begun(field, scene, level)
     moved = scene.painting.roll(16, dims=2)
-    expected = torch.lerp(plain, part.of(moved), 5 * PAINTED * part.of(scene.loose))
+    expected = torch.lerp(plain, part.of(moved), share * part.of(scene.loose))
     torch.testing.assert_close(started, expected, atol=1e-2, rtol=0)
     outside = (part.of(scene.loose) == 0).expand_as(plain)
     assert torch.equal(started[outside], part.of(scene.naive)[outside])
-    assert (started - plain).abs().max() > 5
+    assert (started - plain).abs().max() > 3 * level
 
 
 def test_where_nothing_was_matched_it_begins_with_the_naive_picture(scene):

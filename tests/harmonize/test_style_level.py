@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.harmonize.style_level import HIGHEST, LOWEST, estimate, noise, weights
+from backend.harmonize.style_level import HIGHEST, LOWEST, boldness, estimate, noise, weights
 from tests.harmonize.scenes import painted
 
 
@@ -57,3 +57,9 @@ def test_smooth_paintings_are_smoothed_and_noisy_ones_are_not(generator):
     assert weights(smooth, 5).variation == pytest.approx(50, rel=1e-3)
     assert weights(noisy, 5).variation == pytest.approx(0, abs=1e-3)
     assert weights(noisy, 5).histogram == pytest.approx(50, rel=1e-3)
+
+
+def test_steps_grow_with_the_level_up_to_full_size():
+    found = [boldness(level) for level in (1, 1.5, 2, 3, 5, 10)]
+    assert found[:4] == sorted(set(found[:4])) and found[0] == pytest.approx(3**-0.8)
+    assert found[3:] == [1, 1, 1]

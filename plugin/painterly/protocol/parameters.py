@@ -124,7 +124,7 @@ PARAMETERS = (
     Parameter(
         "feather", "Feather", "number",
         "Width over which the painted object fades into the painting.",
-        minimum=0, maximum=100, step=1, unit="px",
+        minimum=0, maximum=100, step=0.5, unit="px",
     ),
     Parameter(
         "chroma_denoise", "Clean colours", "switch",
@@ -182,10 +182,10 @@ _BALANCED = {
     "smoothness": 1.0,
     "resolution": 700,
     "grow": 0,
-    "feather": 5.0,
+    "feather": 4.5,
     "chroma_denoise": True,
     "patch_synthesis": True,
-    "first_iterations": 40,
+    "first_iterations": 25,
     "second_iterations": 50,
     "schedule": "pyramid",
     "network": "packaged",
@@ -195,7 +195,7 @@ _BALANCED = {
 }  # type: Dict[str, Value]
 
 PRESETS = {
-    "draft": dict(_BALANCED, resolution=350, first_iterations=20, second_iterations=15),
+    "draft": dict(_BALANCED, resolution=350, first_iterations=15, second_iterations=15),
     "balanced": _BALANCED,
     "high": dict(_BALANCED, resolution=1024, first_iterations=150, second_iterations=200),
     # The published setting (Luan et al. 2018, section 4): 2 x 1000 iterations at 700 px, full frame.
