@@ -25,7 +25,7 @@ from .progress import Progress, Stage
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
 from .second_pass import begun, carried, match, second_pass
 from .step import OnStep, ignore
-from .style_level import Weights, boldness, content_weight, estimate, weights
+from .style_level import Weights, boldness, content_weight, estimate, weights, with_histograms
 
 ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
 # In full-resolution iterations over equally many pixels: offering every position a match, and all that follows.
@@ -163,7 +163,8 @@ class _Run:
     def _weights(self) -> Weights:
         settings, level = self._config, self.style_level
         content = settings.content * (1 if settings.published else content_weight(level))
-        return weights(self._composite.painting, level, content, settings.smoothness)
+        found = weights(self._composite.painting, level, content, settings.smoothness)
+        return found if settings.published else with_histograms(found, SECOND_LAYERS)
 
     def _finish(self) -> Outcome:
         scene, picture, settings = self._scenes[-1], self._picture / 255, self._config

@@ -7,7 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.harmonize.style_level import HIGHEST, LOWEST, boldness, estimate, noise, weights
+from backend.harmonize.style_level import (
+    HIGHEST,
+    LOWEST,
+    boldness,
+    estimate,
+    noise,
+    weights,
+    with_histograms,
+)
 from tests.harmonize.scenes import painted
 
 
@@ -63,3 +71,10 @@ def test_steps_grow_with_the_level_up_to_full_size():
     found = [boldness(level) for level in (1, 1.5, 2, 3, 5, 10)]
     assert found[:4] == sorted(set(found[:4])) and found[0] == pytest.approx(3**-0.8)
     assert found[3:] == [1, 1, 1]
+
+
+def test_histograms_at_four_layers_weigh_what_the_papers_two_do():
+    paper = weights(torch.rand(3, 16, 16), 4.0)
+    ours = with_histograms(paper, ("relu1_1", "relu2_1", "relu3_1", "relu4_1"))
+    assert ours.histogram * len(ours.histogram_layers) == paper.histogram * len(paper.histogram_layers)
+    assert (ours.style, ours.content, ours.variation) == (paper.style, paper.content, paper.variation)
