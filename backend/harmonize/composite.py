@@ -12,6 +12,7 @@ from torch import Tensor
 from .errors import InvalidInput
 from .ops.color import rgb_to_lab
 from .ops.masks import grow, loose_mask
+from .ops.matching import Hints
 
 # Regions start and end on whole cells of relu5_1, the coarsest layer, so that a crop's features lie on
 # the same grid as the painting's.
@@ -77,14 +78,15 @@ class Region:
         return whole
 
 
-# How much squared differences of colour (CIELAB / 100) and of place (in diagonals of the painting) weigh
-# against a cosine similarity. Place: pasted faces take the colour of the one beneath; texture 15.18 to 15.00
-# and seam 1.30 to 1.27 on six examples, style and content as before.
-COLOUR, PLACE = 2.0, 1.0
-# Place weighs this much times the object's share of the picture, if that is more than PLACE. What fills half a
-# canvas is a scene whose parts belong where they are; a small thing takes its paint from anywhere. Style 2.49
-# against 1.95 with 8 on the one example of that kind; with 4 for all 1.47 against 1.44 on six others.
-PLACE_OF_A_SCENE = 12.0
+# What squared differences of lightness and chroma (CIELAB / 100) and of place (in diagonals of the painting) cost
+# against a cosine similarity. Lightness weighs most: it carries the object's form.
+LIGHTNESS, CHROMA, PLACE = 12.0, 2.0, 3.0
+# A grey has no hue to keep: chroma counts half at this distance from grey (CIELAB units), less below, and place and
+# features choose the hue. So a grey face in a golden portrait turns gold, a black ship in a blue sky blue.
+HALF_CHROMA = 20.0
+# What fills half a canvas is a scene: light falls on it as it does on the painting there, whatever its own was.
+# Lightness then costs this, and place this much times the object's share of the picture, if that is more.
+LIGHTNESS_OF_A_SCENE, PLACE_OF_A_SCENE, SCENE = 0.5, 12.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -119,17 +121,22 @@ class Scene:
             region=_whole(size) if full_frame else _around(loose, margin),
         )
 
-    def hints(self, query: tuple[int, int], source: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def hints(self, query: tuple[int, int], source: tuple[int, int]) -> Hints:
         """What the matching is told besides features: colour (CIELAB) and place, at the sizes (h, w) of the
-        region's and the painting's feature maps; (5, h, w) each, scaled by their weights.
+        region's and the painting's feature maps, five channels.
 
         Deviation from the paper: a network tuned to edges matched a black object with red water, and a
         painting's light and palette change from place to place: what is near tells best what belongs here.
         """
-        whole = _whole(tuple(self.painting.shape[1:]))
-        weight = max(PLACE, PLACE_OF_A_SCENE * self.tight.mean().item())
-        own = _hints(self.region.of(self.naive), query, self.region, whole, weight)
-        return own, _hints(self.painting, source, whole, whole, weight)
+        whole, share = _whole(tuple(self.painting.shape[1:])), self.tight.mean().item()
+        own = _colour_and_place(self.region.of(self.naive), query, self.region, whole)
+        other = _colour_and_place(self.painting, source, whole, whole)
+        squared = (own[1:3] ** 2).sum(dim=0)
+        chroma = CHROMA * squared / (squared + (HALF_CHROMA / 100) ** 2)
+        scene = min(1.0, share / SCENE)
+        lightness = torch.full_like(chroma, LIGHTNESS + (LIGHTNESS_OF_A_SCENE - LIGHTNESS) * scene)
+        place = torch.full_like(chroma, max(PLACE, PLACE_OF_A_SCENE * share))
+        return Hints(own, other, torch.stack((lightness, chroma, chroma, place, place)))
 
     def to(self, device: torch.device) -> Scene:
         """The same scene with its tensors on `device`."""
@@ -137,15 +144,14 @@ class Scene:
         return Scene(painting, naive, self.tight.to(device), self.loose.to(device), self.region)
 
 
-def _hints(picture: Tensor, size: tuple[int, int], part: Region, whole: Region, weight: float) -> Tensor:
-    """`Scene.hints` of a picture (3, H, W) 0..255 that shows `part` of the `whole` painting: (5, h, w);
-    `weight` is that of places."""
+def _colour_and_place(picture: Tensor, size: tuple[int, int], part: Region, whole: Region) -> Tensor:
+    """Of a picture (3, H, W) 0..255 that shows `part` of the `whole` painting, at `size` (h, w): CIELAB / 100,
+    row and column in diagonals of the whole; (5, h, w) float32."""
     lab = rgb_to_lab(resize(picture, size).clamp(0, 255) / 255) / 100
     rows = (torch.arange(size[0], device=lab.device) + 0.5) * ((part.bottom - part.top) / size[0])
     columns = (torch.arange(size[1], device=lab.device) + 0.5) * ((part.right - part.left) / size[1])
     place = torch.stack(torch.meshgrid(rows + part.top, columns + part.left, indexing="ij"))
-    place /= math.hypot(whole.bottom, whole.right)
-    return torch.cat((lab * math.sqrt(COLOUR), place * math.sqrt(weight)))
+    return torch.cat((lab, place / math.hypot(whole.bottom, whole.right)))
 
 
 def grown(composite: Composite, by: int) -> Composite:

@@ -22,8 +22,9 @@ from .networks import Network
 from .ops.masks import feathered, loose_mask
 from .optimize import OnIteration, Plan
 from .progress import Progress, Stage
+from .recolor import begun, toned
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
-from .second_pass import begun, carried, match, second_pass
+from .second_pass import carried, match, second_pass
 from .step import OnStep, ignore
 from .style_level import Weights, boldness, content_weight, estimate, weights, with_histograms
 
@@ -85,7 +86,7 @@ class _Run:
         mapping, picture = self._mapping(), None
         for index, scene in enumerate(self._scenes):
             picture = self._second(index, scene, mapping, picture)
-        return self._finish()
+        return self._finish(mapping)
 
     def so_far(self) -> Outcome | None:
         """The latest picture as an outcome without post-process, or None."""
@@ -166,10 +167,11 @@ class _Run:
         found = weights(self._composite.painting, level, content, settings.smoothness)
         return found if settings.published else with_histograms(found, SECOND_LAYERS)
 
-    def _finish(self) -> Outcome:
-        scene, picture, settings = self._scenes[-1], self._picture / 255, self._config
+    def _finish(self, mapping: Tensor) -> Outcome:
+        scene, settings = self._scenes[-1], self._config
         region, painting = scene.region, scene.painting / 255
-        part = region.of(picture)
+        part = region.of(self._picture)
+        part = (part if settings.published else toned(part, mapping, scene)) / 255
         if settings.chroma_denoise:
             part = postprocess.denoise_chroma(part)
         if settings.patch_synthesis:

@@ -7,15 +7,12 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .composite import Scene, resize
 from .networks import Network
-from .ops.color import lab_to_rgb, rgb_to_lab
-from .ops.color_transfer import color_transfer
 from .ops.content import content_gradient
-from .ops.field import matched_set, spatially_consistent, upsampled, vote
+from .ops.field import matched_set, spatially_consistent, upsampled
 from .ops.gram import gram, gram_gradient
 from .ops.histogram import histogram_gradient, quantiles
 from .ops.masks import asked, down_the_network
@@ -23,19 +20,11 @@ from .ops.matching import nearest_neighbours
 from .ops.taps import Term, tap, unit
 from .ops.variation import total_variation_gradient
 from .optimize import OnIteration, Plan, optimize
+from .recolor import FACTOR
 from .style_level import Weights
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 REFERENCE = "relu4_1"
-# Of the first picture the painting's patches are this much for each style level, since smooth paintings show a
-# lost form soonest, and no more than MOST_PAINTED.
-PAINTED, MOST_PAINTED = 0.1, 0.8
-FACTOR = {
-    "relu1_1": 8,
-    "relu2_1": 4,
-    "relu3_1": 2,
-    "relu4_1": 1,
-}  # cells of each layer in one of the reference
 
 
 def match(
@@ -95,51 +84,6 @@ def _cells_at(starts: range, ratio: float, origin: int, count: int, cell: int) -
     whole = torch.tensor([start for start in starts if start + cell <= starts.stop], dtype=torch.float64)
     centres = (whole + cell / 2) * ratio
     return ((centres - origin) / cell).floor().long().clamp(0, count - 1)
-
-
-def recolored(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
-    """`picture`, the scene's region (3, h, w) 0..255, with the object in its matches' colours.
-
-    Colour statistics can be matched in closed form; what is left to the descent is brushwork. The
-    object's pixels get the mean and covariance, in CIELAB, of the painting where each was matched, as
-    often as it was (unlike the Gram targets: a black object matched to few dark places stays dark).
-    """
-    weight, factor = scene.region.of(scene.tight), FACTOR["relu1_1"]
-    fine = upsampled(field, tuple(picture.shape[1:]), tuple(scene.painting.shape[1:]), factor)
-    paired = (fine[0] >= 0) & (weight[0] > 0)
-    if not paired.any():  # of an object between two cells
-        return picture.clone()
-    matches = (scene.painting / 255)[:, fine[0][paired], fine[1][paired]]
-    object_lab = rgb_to_lab(picture / 255)
-    matrix, offset = color_transfer(
-        object_lab[:, paired], rgb_to_lab(matches[:, :, None])[:, :, 0], weight[0][paired]
-    )
-    moved = (matrix @ object_lab.flatten(1) + offset).view_as(picture)
-    moved = lab_to_rgb(moved).clamp(0, 1) * 255
-    return torch.lerp(picture, moved, scene.region.of(scene.loose))
-
-
-def begun(field: Tensor, scene: Scene, level: float) -> Tensor:
-    """Where pass 2 begins: the recoloured object with a share of the painting's own patches laid over it by
-    the mapping, the larger the higher the style level (1 to 10); the scene's region, (3, h, w) 0..255.
-
-    Deviation from the paper, which begins with the naive picture: descent finds strokes it is shown sooner
-    than it invents them (compare Kolkin et al. 2022, https://arxiv.org/abs/2203.13215). Style 1.437 to
-    1.407 on six examples with 0.1 instead of 0.05 for each level, content 0.754 to 0.730.
-
-    Two unlike pictures laid over each other are flatter than either: on examples of level 4 and more half of
-    the lightness contrast was lost before the first iteration, so the mixture is recoloured once more.
-    """
-    naive, cell = scene.region.of(scene.naive), FACTOR["relu1_1"]
-    start = recolored(naive, field, scene)
-    height, width = (side // cell * cell for side in scene.painting.shape[1:])
-    cells = F.pixel_unshuffle(scene.painting[:, :height, :width], cell)
-    patches, count = vote(field, cells, 3)
-    laid, there = F.pixel_shuffle(patches, cell), F.interpolate(count[None], scale_factor=cell)[0] > 0
-    height, width = laid.shape[1:]
-    share = min(PAINTED * level, MOST_PAINTED) * there * scene.region.of(scene.loose)[:, :height, :width]
-    start[:, :height, :width] = torch.lerp(start[:, :height, :width], laid, share)
-    return recolored(start, field, scene)
 
 
 def second_pass(

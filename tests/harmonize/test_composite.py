@@ -5,8 +5,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.harmonize.composite import CELL, PLACE, PLACE_OF_A_SCENE, Composite, Region, Scene, grown, resize
+from backend.harmonize.composite import (
+    CELL,
+    LIGHTNESS,
+    LIGHTNESS_OF_A_SCENE,
+    PLACE,
+    PLACE_OF_A_SCENE,
+    Composite,
+    Region,
+    Scene,
+    grown,
+    resize,
+)
 from backend.harmonize.errors import InvalidInput
+from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
 from backend.harmonize.ops.matching import nearest_neighbours
 from tests.harmonize.scenes import composed
 
@@ -124,13 +136,36 @@ def test_colour_is_found_across_the_painting_and_the_nearest_of_that_colour():
     assert (field[0][inside] == 11).all() and (field[1][inside] == 3).all()
 
 
-def test_place_weighs_more_for_a_scene_that_fills_the_canvas():
+def test_place_weighs_more_and_light_less_for_a_scene_that_fills_the_canvas():
     grey = torch.full((3, 64, 64), 0.5)
-    spans = []
+    weights = []
     for side in (8, 48):
         mask = torch.zeros(1, 64, 64)
         mask[:, :side, :side] = 1
         scene = Scene.at(Composite(grey, grey, mask), (64, 64), 8, full_frame=True, mask_scale=0.05)
-        spans.append(scene.hints((8, 8), (8, 8))[1][3:].flatten(1).std(dim=1).mean() ** 2)
+        weights.append(scene.hints((8, 8), (8, 8)).weight)
+    (light, _, _, place, _), (light_of_scene, _, _, place_of_scene, _) = weights
     share = (48 / 64) ** 2
-    torch.testing.assert_close(spans[1] / spans[0], torch.tensor(PLACE_OF_A_SCENE * share / PLACE))
+    assert (place == PLACE).all() and (place_of_scene == PLACE_OF_A_SCENE * share).all()
+    assert (light > 0.9 * LIGHTNESS).all() and (light_of_scene == LIGHTNESS_OF_A_SCENE).all()
+
+
+def test_a_grey_has_no_hue_to_keep():
+    """A grey square takes the hue of its place; a red one looks for red, however far."""
+    blue, red = torch.tensor([0.3, 0.4, 0.8]).view(3, 1, 1), torch.tensor([0.8, 0.1, 0.1]).view(3, 1, 1)
+    painting = blue.expand(3, 96, 128).clone()
+    lightness = rgb_to_lab(blue)[:1]
+    grey = lab_to_rgb(torch.cat((lightness, torch.zeros(2, 1, 1))))
+    painting[:, :32, :32] = grey
+    painting[:, 72:, :24] = red
+    for pasted, home in ((grey, (40, 80)), (red, (72, 0))):
+        naive = painting.clone()
+        naive[:, 40:56, 80:96] = pasted
+        region, field = hinted_matches(painting, naive)
+        inside = (
+            slice((40 - region.top) // 8, (56 - region.top) // 8),
+            slice((80 - region.left) // 8, (96 - region.left) // 8),
+        )
+        rows, columns = field[0][inside], field[1][inside]
+        at_home = (rows >= home[0] // 8) & (columns >= home[1] // 8)
+        assert at_home.all() and (columns < 3).all() == (pasted is red)

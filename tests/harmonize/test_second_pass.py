@@ -6,19 +6,8 @@ import pytest
 import torch
 
 from backend.harmonize.composite import Region, Scene, resize
-from backend.harmonize.ops.color import luminance
-from backend.harmonize.ops.field import upsampled
 from backend.harmonize.optimize import Plan
-from backend.harmonize.second_pass import (
-    MOST_PAINTED,
-    PAINTED,
-    STYLE_LAYERS,
-    begun,
-    carried,
-    match,
-    recolored,
-    second_pass,
-)
+from backend.harmonize.second_pass import STYLE_LAYERS, carried, match, second_pass
 from backend.harmonize.style_level import Weights
 from tests.harmonize.scenes import composed
 
@@ -158,43 +147,3 @@ def test_variation_alone_smooths(scene, thin):
     object_only = (slice(None), slice(90, 110), slice(98, 118))
     roughness = [(image[object_only].diff(dim=2) ** 2).mean() for image in (scene.naive, result)]
     assert roughness[1] < 0.7 * roughness[0]
-
-
-@pytest.mark.parametrize("level, share", [(1.0, PAINTED), (5.0, 5 * PAINTED), (10.0, MOST_PAINTED)])
-def test_pass_2_begins_with_a_share_of_the_patches_that_the_mapping_lays(scene, level, share):
-    """Every cell matched two cells further left: there each of the nine patches over a pixel says the same."""
-    part = scene.region
-    rows, columns = torch.meshgrid(
-        torch.arange(part.top // 8, part.bottom // 8),
-        torch.arange(part.left // 8, part.right // 8),
-        indexing="ij",
-    )
-    field = torch.stack((rows, columns - 2))
-    plain, started = recolored(part.of(scene.naive), field, scene), begun(field, scene, level)
-    moved = scene.painting.roll(16, dims=2)
-    mixture = torch.lerp(plain, part.of(moved), share * part.of(scene.loose))
-    expected = recolored(mixture, field, scene)
-    torch.testing.assert_close(started, expected, atol=1e-2, rtol=0)
-    outside = (part.of(scene.loose) == 0).expand_as(plain)
-    assert torch.equal(started[outside], part.of(scene.naive)[outside])
-    assert (started - plain).abs().max() > 3 * level
-
-
-def test_the_mixture_has_the_contrast_of_the_matches(scene):
-    """Half photograph, half unlike patches: without recolouring it would be flatter than either."""
-    part, generator = scene.region, torch.Generator().manual_seed(5)
-    size = ((part.bottom - part.top) // 8, (part.right - part.left) // 8)
-    limits = torch.tensor([side // 8 for side in scene.painting.shape[1:]]).view(2, 1, 1)
-    field = (torch.rand((2, *size), generator=generator) * limits).long()
-    inside = part.of(scene.tight)[0] == 1
-    fine = upsampled(field, tuple(inside.shape), tuple(scene.painting.shape[1:]), 8)
-    matches = luminance(scene.painting[:, fine[0][inside], fine[1][inside]][:, None])
-    started = luminance(begun(field, scene, 5.0))[:, inside]
-    assert started.std() == pytest.approx(matches.std().item(), rel=0.15)
-
-
-def test_where_nothing_was_matched_it_begins_with_the_naive_picture(scene):
-    part = scene.region
-    field = torch.full((2, (part.bottom - part.top) // 8, (part.right - part.left) // 8), -1)
-    field[:, 0, 0] = 3  # far from the object
-    assert torch.equal(begun(field, scene, 5.0), part.of(scene.naive))

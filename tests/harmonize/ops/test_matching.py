@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from backend.harmonize.ops import matching
-from backend.harmonize.ops.matching import nearest_neighbours
+from backend.harmonize.ops.matching import Hints, nearest_neighbours
 from tests.oracles.matching import cosines
 
 
@@ -61,3 +61,18 @@ def test_the_size_of_the_blocks_changes_nothing(generator, monkeypatch):
     whole = nearest_neighbours(query, source, everywhere(query))
     monkeypatch.setattr(matching, "BLOCK", 1)  # one row at a time
     assert torch.equal(nearest_neighbours(query, source, everywhere(query)), whole)
+
+
+def test_hints_cost_their_weighted_squared_difference(generator):
+    """What trying everything finds, each query position with weights of its own."""
+    query, source = torch.rand(4, 5, 6, generator=generator), torch.rand(4, 7, 6, generator=generator)
+    own, other = torch.rand(2, 5, 6, generator=generator), torch.rand(2, 7, 6, generator=generator)
+    weight = torch.rand(2, 5, 6, generator=generator) * 3
+    field = nearest_neighbours(query, source, everywhere(query), hints=Hints(own, other, weight))
+    plain = nearest_neighbours(query, source, everywhere(query))
+    assert not torch.equal(field, plain)
+    for y in range(5):
+        for x in range(6):
+            difference = (own[:, y, x, None, None] - other) ** 2 * weight[:, y, x, None, None]
+            worth = cosines(query.numpy(), source.numpy(), y, x, 3) - difference.sum(dim=0).numpy()
+            assert tuple(field[:, y, x]) == np.unravel_index(worth.argmax(), worth.shape)

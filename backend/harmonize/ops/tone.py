@@ -1,0 +1,31 @@
+"""A tone curve: values of equal rank, by a curve that is nowhere too steep."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .histogram import quantiles
+
+
+def tone_curve(own: Tensor, wanted: Tensor, steepest: float) -> tuple[Tensor, Tensor]:
+    """The rising curve that gives `own` (N,) the distribution of `wanted` (M,): its knots (257,), from and to.
+
+    It is histogram specification (Gonzalez and Woods, Digital Image Processing, section 3.3), but where its
+    slope would exceed `steepest` it is cut, since that would lift grain out of flat areas. Then it is shifted as
+    a whole, so that its knots keep the mean they would have had.
+    """
+    before, after = (quantiles(values[None])[0] for values in (own, wanted))
+    rise = torch.minimum(after.diff(), steepest * before.diff())
+    curve = torch.cat((rise.new_zeros(1), rise.cumsum(dim=0)))
+    return before, curve - curve.mean() + after.mean()
+
+
+def along(values: Tensor, curve: tuple[Tensor, Tensor]) -> Tensor:
+    """`values` (any shape) moved along `tone_curve`'s curve; beyond its ends they keep their distance to it."""
+    before, after = curve
+    inside = values.clamp(before[0], before[-1])
+    upper = torch.searchsorted(before, inside.contiguous()).clamp(1, len(before) - 1)
+    low, high = before[upper - 1], before[upper]
+    part = ((inside - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
+    return torch.lerp(after[upper - 1], after[upper], part) + values - inside

@@ -1,0 +1,128 @@
+"""Colours and tones in closed form: what pass 2 begins with, and what its result is given."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from backend.harmonize.composite import Scene
+from backend.harmonize.ops.color import luminance, rgb_to_lab
+from backend.harmonize.ops.field import upsampled
+from backend.harmonize.recolor import MOST_CONTRAST, MOST_PAINTED, PAINTED, begun, recolored, toned
+from tests.harmonize.scenes import composed
+
+SIZE = (208, 224)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene.at(composed(*SIZE, 88, 96, 24), SIZE, 60, False, mask_scale=0.1)
+
+
+def cells(scene: Scene) -> tuple[int, int]:
+    part = scene.region
+    return (part.bottom - part.top) // 8, (part.right - part.left) // 8
+
+
+@pytest.fixture(scope="module")
+def large() -> Scene:
+    """An object that is more than its fading rim."""
+    return Scene.at(composed(*SIZE, 64, 72, 72), SIZE, 60, False, mask_scale=0.1)
+
+
+def core(scene: Scene) -> torch.Tensor:
+    """The object without its rim: bool (h, w) in the region."""
+    outside = 1 - scene.region.of(scene.tight)
+    return torch.nn.functional.max_pool2d(outside[None], 17, stride=1, padding=8)[0, 0] == 0
+
+
+def everywhere(scene: Scene, row: int, column: int) -> torch.Tensor:
+    """Each cell of the region matched to the same cell of the painting."""
+    return torch.tensor([row, column]).view(2, 1, 1).expand(2, *cells(scene)).clone()
+
+
+def anywhere(scene: Scene) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(5)
+    limits = torch.tensor([side // 8 for side in scene.painting.shape[1:]]).view(2, 1, 1)
+    return (torch.rand((2, *cells(scene)), generator=generator) * limits).long()
+
+
+@pytest.mark.parametrize("change", [recolored, toned])
+def test_only_the_object_and_a_thin_rim_take_other_colours(scene, change):
+    """The loose mask's rim is the painting's own already; recoloured it would spoil the statistics."""
+    picture = scene.region.of(scene.naive)
+    changed = (change(picture, everywhere(scene, 2, 3), scene) - picture).abs().amax(dim=0)
+    tight, loose = (scene.region.of(mask)[0] for mask in (scene.tight, scene.loose))
+    far = torch.nn.functional.max_pool2d(tight[None], 13, stride=1, padding=6)[0] == 0
+    assert (far & (loose > 0)).any() or (loose > tight).any()
+    assert (changed[(loose == 0) | far] == 0).all()
+    assert changed[tight == 1].mean() > 5
+
+
+@pytest.mark.parametrize("change", [recolored, toned])
+def test_the_object_takes_the_mean_colour_of_its_matches(large, change):
+    """All cells are matched to one, and that has one colour."""
+    flat = large.painting.clone()
+    flat[:, 8:40, 16:48] = torch.tensor([140.0, 125.0, 110.0]).view(3, 1, 1)
+    painted = replace(large, painting=flat)
+    found = rgb_to_lab(change(large.region.of(large.naive), everywhere(large, 2, 3), painted) / 255)
+    wanted = rgb_to_lab(flat[:, 20:21, 28:29] / 255)[:, 0, 0]
+    torch.testing.assert_close(found[:, core(large)].mean(dim=1), wanted, atol=3.0, rtol=0)
+
+
+def test_toned_has_the_lightness_of_the_matched_set(large):
+    """Within what contrast may grow: a grey painting leaves no contrast, a rough one at most that much more."""
+    picture, inside = large.region.of(large.naive), core(large)
+    grey = replace(large, painting=torch.full_like(large.painting, 128.0))
+
+    def contrast(picture: torch.Tensor) -> float:
+        return rgb_to_lab(picture / 255)[0][inside].std().item()
+
+    assert contrast(toned(picture, anywhere(large), grey)) < 0.1 * contrast(picture)
+    quiet = 128 + 0.1 * (picture - 128)
+    assert contrast(toned(quiet, anywhere(large), large)) == pytest.approx(
+        MOST_CONTRAST * contrast(quiet), rel=0.1
+    )
+
+
+def test_where_nothing_was_matched_tones_stay(scene):
+    field = torch.full((2, *cells(scene)), -1)
+    picture = scene.region.of(scene.naive)
+    assert torch.equal(toned(picture, field, scene), picture)
+
+
+@pytest.mark.parametrize("level, share", [(1.0, PAINTED), (4.0, 4 * PAINTED), (10.0, MOST_PAINTED)])
+def test_pass_2_begins_with_a_share_of_the_patches_that_the_mapping_lays(scene, level, share):
+    """Every cell matched two cells further left: there each of the nine patches over a pixel says the same."""
+    part = scene.region
+    rows, columns = torch.meshgrid(
+        torch.arange(part.top // 8, part.bottom // 8),
+        torch.arange(part.left // 8, part.right // 8),
+        indexing="ij",
+    )
+    field = torch.stack((rows, columns - 2))
+    plain, started = recolored(part.of(scene.naive), field, scene), begun(field, scene, level)
+    moved = scene.painting.roll(16, dims=2)
+    mixture = torch.lerp(plain, part.of(moved), share * part.of(scene.loose))
+    expected = recolored(mixture, field, scene)
+    torch.testing.assert_close(started, expected, atol=1e-2, rtol=0)
+    outside = (part.of(scene.loose) == 0).expand_as(plain)
+    assert torch.equal(started[outside], part.of(scene.naive)[outside])
+    assert (started - plain).abs().max() > 3 * level
+
+
+def test_the_mixture_has_the_contrast_of_the_matches(scene):
+    """Half photograph, half unlike patches: without recolouring it would be flatter than either."""
+    part, field = scene.region, anywhere(scene)
+    inside = part.of(scene.tight)[0] == 1
+    fine = upsampled(field, tuple(inside.shape), tuple(scene.painting.shape[1:]), 8)
+    matches = luminance(scene.painting[:, fine[0][inside], fine[1][inside]][:, None])
+    started = luminance(begun(field, scene, 5.0))[:, inside]
+    assert started.std() == pytest.approx(matches.std().item(), rel=0.15)
+
+
+def test_where_nothing_was_matched_it_begins_with_the_naive_picture(scene):
+    part = scene.region
+    field = torch.full((2, *cells(scene)), -1)
+    field[:, 0, 0] = 3  # far from the object
+    assert torch.equal(begun(field, scene, 5.0), part.of(scene.naive))
