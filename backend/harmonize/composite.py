@@ -82,10 +82,12 @@ class Region:
 # against a cosine similarity. Lightness weighs most: it carries the object's form.
 LIGHTNESS, CHROMA, PLACE = 12.0, 2.0, 3.0
 # A grey has no hue to keep: chroma counts half at this distance from grey (CIELAB units), less below, and place and
-# features choose the hue. So a grey face in a golden portrait turns gold, a black ship in a blue sky blue.
+# features choose the hue. So a grey face in a golden portrait turns gold, a black ship in a blue sky blue (style
+# 2.17 to 1.96). On ten examples, before lightness was raised from 4 to 12, style 1.333 to 1.342: it is for the eye.
 HALF_CHROMA = 20.0
 # What fills half a canvas is a scene: light falls on it as it does on the painting there, whatever its own was.
-# Lightness then costs this, and place this much times the object's share of the picture, if that is more.
+# Lightness then costs this, and place this much times the object's share of the picture, if that is more. On the
+# one example of that kind style 2.09 to 1.80, content 0.82 to 0.79.
 LIGHTNESS_OF_A_SCENE, PLACE_OF_A_SCENE, SCENE = 0.5, 12.0, 0.5
 
 
@@ -127,6 +129,7 @@ class Scene:
 
         Deviation from the paper: a network tuned to edges matched a black object with red water, and a
         painting's light and palette change from place to place: what is near tells best what belongs here.
+        Against no hints style 1.950 to 1.818, texture 17.37 to 16.67 on five examples (an early engine).
         """
         whole, share = _whole(tuple(self.painting.shape[1:])), self.tight.mean().item()
         own = _colour_and_place(self.region.of(self.naive), query, self.region, whole)

@@ -20,13 +20,14 @@ from .ops.tone import along, tone_curve
 # Cells of each layer in one of the reference layer, relu4_1.
 FACTOR = {"relu1_1": 8, "relu2_1": 4, "relu3_1": 2, "relu4_1": 1}
 # Of the first picture the painting's patches are this much for each style level, since smooth paintings show a
-# lost form soonest, and no more than MOST_PAINTED.
+# lost form soonest, and no more than MOST_PAINTED: with 0.8 a ship was hardly seen (content 0.475 to 0.562 on two).
 PAINTED, MOST_PAINTED = 0.1, 0.45
 # Pixels: over this (a Gaussian's sigma) the object's new colours fade into the painting's around it. With the
 # whole loose mask recoloured, a cyan rim around a balloon spoilt its statistics: style 1.341 to 1.333 on ten.
 RIM = 2.0
-# Contrast that `toned` may add: more would lift the grain of flat areas too.
-MOST_CONTRAST = 1.5
+# What `toned` may make of a contrast. More would lift the grain of flat areas; with less, what was matched to one
+# flat spot would be flat (0 instead of 0.3: content 0.693 to 0.696 on 12 examples, style 1.255 to 1.252).
+LEAST_CONTRAST, MOST_CONTRAST = 0.3, 1.5
 
 
 def recolored(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
@@ -50,7 +51,8 @@ def toned(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
 
     The set is the painting's matched positions, each counted once. The object's lightness gets the set's
     histogram, its chroma the set's mean and standard deviation. It is what the histogram terms ask for and few
-    steps do not reach.
+    steps do not reach: style 1.311 to 1.258, content 0.691 to 0.679, texture 14.64 to 14.35 on 12 examples
+    against the set's mean and contrast of lightness alone.
     """
     fine, paired = _matches(field, scene)
     if not paired.any():
@@ -58,9 +60,9 @@ def toned(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
     chosen = matched_set(torch.where(paired, fine, -1), tuple(scene.painting.shape[1:]))
     wanted, lab = rgb_to_lab(scene.painting / 255)[:, chosen], rgb_to_lab(picture / 255)
     own = lab[:, paired]
-    lightness = along(lab[0], tone_curve(own[0], wanted[0], MOST_CONTRAST))
+    lightness = along(lab[0], tone_curve(own[0], wanted[0], LEAST_CONTRAST, MOST_CONTRAST))
     (own_mean, own_std), (mean, std) = (_mean_and_std(colours[1:]) for colours in (own, wanted))
-    ratio = (std / own_std.clamp_min(1e-3)).clamp_max(MOST_CONTRAST)
+    ratio = (std / own_std.clamp_min(1e-3)).clamp(LEAST_CONTRAST, MOST_CONTRAST)
     chroma = (lab[1:] - own_mean) * ratio + mean
     return _faded(picture, torch.cat((lightness[None], chroma)), scene)
 

@@ -1,4 +1,4 @@
-"""A tone curve: values of equal rank, by a curve that is nowhere too steep."""
+"""A tone curve: values of equal rank, by a curve that is nowhere too flat or too steep."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from torch import Tensor
 from .histogram import quantiles
 
 
-def tone_curve(own: Tensor, wanted: Tensor, steepest: float) -> tuple[Tensor, Tensor]:
+def tone_curve(own: Tensor, wanted: Tensor, flattest: float, steepest: float) -> tuple[Tensor, Tensor]:
     """The rising curve that gives `own` (N,) the distribution of `wanted` (M,): its knots (257,), from and to.
 
-    It is histogram specification (Gonzalez and Woods, Digital Image Processing, section 3.3), but where its
-    slope would exceed `steepest` it is cut, since that would lift grain out of flat areas. Then it is shifted as
-    a whole, so that its knots keep the mean they would have had.
+    It is histogram specification (Gonzalez and Woods, Digital Image Processing, section 3.3), but its slope stays
+    between `flattest`, below which forms are lost, and `steepest`, above which grain is lifted out of flat areas.
+    Then it is shifted as a whole, so that its knots keep the mean they would have had.
     """
     before, after = (quantiles(values[None])[0] for values in (own, wanted))
-    rise = torch.minimum(after.diff(), steepest * before.diff())
+    span = before.diff()
+    rise = torch.minimum(torch.maximum(after.diff(), flattest * span), steepest * span)
     curve = torch.cat((rise.new_zeros(1), rise.cumsum(dim=0)))
     return before, curve - curve.mean() + after.mean()
 

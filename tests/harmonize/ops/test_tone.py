@@ -12,7 +12,7 @@ ANY = 1e9  # a curve that may be as steep as it likes
 def test_equals_the_value_of_equal_rank(generator):
     """The slow and obvious: sort both, and read off the other's value at the same rank."""
     own, wanted = torch.rand(4001, generator=generator) * 50, torch.rand(3001, generator=generator) ** 3 * 90
-    found = along(own, tone_curve(own, wanted, ANY)).numpy()
+    found = along(own, tone_curve(own, wanted, 0, ANY)).numpy()
     ranks = own.argsort().argsort().numpy() / (len(own) - 1)
     expected = np.quantile(wanted.numpy(), ranks)
     np.testing.assert_allclose(found, expected, atol=0.6)  # 257 knots over 90
@@ -20,25 +20,32 @@ def test_equals_the_value_of_equal_rank(generator):
 
 def test_like_distributions_change_nothing(generator):
     own = torch.randn(5000, generator=generator)
-    torch.testing.assert_close(along(own, tone_curve(own, own.flip(0), 1.5)), own, atol=1e-3, rtol=0)
+    torch.testing.assert_close(along(own, tone_curve(own, own.flip(0), 0, 1.5)), own, atol=1e-3, rtol=0)
 
 
 def test_a_curve_is_nowhere_steeper_than_it_may_be_and_keeps_the_mean(generator):
     own, wanted = torch.randn(5000, generator=generator), 10 * torch.randn(5000, generator=generator) + 30
-    before, after = tone_curve(own, wanted, 1.5)
+    before, after = tone_curve(own, wanted, 0, 1.5)
     assert (after.diff() <= 1.5 * before.diff() + 1e-4).all()
     assert along(own, (before, after)).mean().item() == pytest.approx(wanted.mean().item(), abs=0.5)
     assert along(own, (before, after)).std() == pytest.approx(1.5, rel=0.05)
 
 
+def test_a_curve_is_nowhere_flatter_than_it_may_be(generator):
+    own, wanted = torch.randn(5000, generator=generator), torch.full((70,), 8.0)
+    moved = along(own, tone_curve(own, wanted, 0.3, 1.5))
+    assert moved.std().item() == pytest.approx(0.3 * own.std().item(), rel=0.01)
+    assert moved.mean().item() == pytest.approx(8.0, abs=0.05)
+
+
 def test_ranks_never_turn_around(generator):
     own, wanted = torch.rand(2000, generator=generator), torch.rand(2000, generator=generator) ** 4
-    moved = along(own.sort().values, tone_curve(own, wanted, 1.5))
+    moved = along(own.sort().values, tone_curve(own, wanted, 0, 1.5))
     assert (moved.diff() >= -1e-6).all()
 
 
 def test_beyond_its_ends_distances_stay():
-    curve = tone_curve(torch.tensor([0.0, 1.0]), torch.tensor([4.0, 4.5]), ANY)
+    curve = tone_curve(torch.tensor([0.0, 1.0]), torch.tensor([4.0, 4.5]), 0, ANY)
     torch.testing.assert_close(
         along(torch.tensor([[-3.0, 0.0], [1.0, 2.5]]), curve), torch.tensor([[1.0, 4.0], [4.5, 6.0]])
     )
@@ -46,5 +53,5 @@ def test_beyond_its_ends_distances_stay():
 
 @pytest.mark.parametrize("own", [torch.full((9,), 3.0), torch.tensor([3.0])])
 def test_a_flat_object_takes_the_mean(own):
-    found = along(own, tone_curve(own, torch.tensor([1.0, 2.0, 9.0]), 1.5))
+    found = along(own, tone_curve(own, torch.tensor([1.0, 2.0, 9.0]), 0.3, 1.5))
     torch.testing.assert_close(found, torch.full_like(own, 3.5), atol=0.2, rtol=0)
