@@ -35,8 +35,8 @@ class Config:
     `grow` and `feather` are in pixels of the composite; `working_scale` (0..1] goes from those pixels
     to the working resolution. `first` is pass 1's level, `second` pass 2's from coarse to fine.
     `full_frame` optimizes the whole picture instead of the region around the object, which has
-    `margin` working pixels of surroundings. `published`
-    leaves out what we added: hints to the matching, the start of pass 2, content weight by level.
+    `margin` working pixels of surroundings. `published` leaves out what we added: hints to the matching,
+    the start of pass 2, content weight by level, tones after it.
     """
 
     style_level: float | None
