@@ -40,7 +40,7 @@ def recolored(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
     fine, paired = _matches(field, scene)
     if not paired.any():  # of an object between two cells
         return picture.clone()
-    matches = rgb_to_lab(scene.painting / 255)[:, fine[0][paired], fine[1][paired]]
+    matches = _lab(scene.painting[:, fine[0][paired], fine[1][paired]])
     lab = rgb_to_lab(picture / 255)
     matrix, offset = color_transfer(lab[:, paired], matches, weight[0][paired])
     return _faded(picture, (matrix @ lab.flatten(1) + offset).view_as(picture), scene)
@@ -58,13 +58,18 @@ def toned(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
     if not paired.any():
         return picture.clone()
     chosen = matched_set(torch.where(paired, fine, -1), tuple(scene.painting.shape[1:]))
-    wanted, lab = rgb_to_lab(scene.painting / 255)[:, chosen], rgb_to_lab(picture / 255)
+    wanted, lab = _lab(scene.painting[:, chosen]), rgb_to_lab(picture / 255)
     own = lab[:, paired]
     lightness = along(lab[0], tone_curve(own[0], wanted[0], LEAST_CONTRAST, MOST_CONTRAST))
     (own_mean, own_std), (mean, std) = (_mean_and_std(colours[1:]) for colours in (own, wanted))
     ratio = (std / own_std.clamp_min(1e-3)).clamp(LEAST_CONTRAST, MOST_CONTRAST)
     chroma = (lab[1:] - own_mean) * ratio + mean
     return _faded(picture, torch.cat((lightness[None], chroma)), scene)
+
+
+def _lab(colours: Tensor) -> Tensor:
+    """(3, N) 0..255 in CIELAB."""
+    return rgb_to_lab(colours[:, :, None] / 255)[:, :, 0]
 
 
 def _mean_and_std(colours: Tensor) -> tuple[Tensor, Tensor]:
