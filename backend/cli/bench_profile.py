@@ -33,7 +33,7 @@ FORWARD, BACKWARD = "convolutions, forward", "convolutions, backward"
 NETWORK, OPTIMIZER, DIRECTION, REST, PYTHON = "network, rest", "optimizer", "taps", "rest", "Python"
 # Part -> the functions of backend.harmonize whose operations count to it, unless a part within says otherwise.
 FUNCTIONS = {
-    "matching": ("ops.matching.nearest_neighbours", "ops.field.spatially_consistent"),
+    "matching": ("ops.matching.nearest_neighbours", "second_pass.match"),
     "Gram": ("ops.gram.gram", "ops.gram.gram_gradient"),
     "histogram": ("ops.histogram.quantiles", "ops.histogram.histogram_gradient"),
     "PatchMatch": ("ops.patchmatch.patchmatch", "ops.field.vote", "ops.field.closest_vote"),

@@ -15,7 +15,7 @@ LIMIT_BYTES = 1 << 29
 
 
 class Memo:
-    """A cache of tensors, or dicts of them, by what they were computed from."""
+    """A cache of tensors, or dicts or tuples of them, by what they were computed from."""
 
     def __init__(self, limit: int = LIMIT_BYTES):
         self._limit = limit
@@ -47,5 +47,5 @@ def digest(*tensors: Tensor) -> str:
 
 
 def _size(value: Any) -> int:
-    parts = value.values() if isinstance(value, dict) else [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
     return sum(part.numel() * part.element_size() for part in parts)

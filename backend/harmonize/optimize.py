@@ -62,10 +62,9 @@ def optimize(
 
         def closure() -> Tensor:
             nonlocal size
-            picture = bands.picture()
-            ascent, losses = direction(picture.detach())
+            ascent, losses = direction(image.detach())
             optimizer.zero_grad()
-            picture.backward(ascent)
+            image.backward(ascent)
             found.update(losses)
             size = ascent.abs().amax()
             return ascent.abs().sum()
@@ -75,8 +74,8 @@ def optimize(
         sound = bands.bound(before, torch.isfinite(size) & (size < RUNAWAY * usual))
         usual = torch.where(sound, torch.where(usual < torch.inf, torch.lerp(usual, size, 0.1), size), usual)
         optimizer.forget_unless(sound)
-        image = bands.picture().detach()
-        on_iteration(iteration, image, found)
+        image = bands.picture()
+        on_iteration(iteration, image.detach(), found)
     return image.detach()
 
 

@@ -19,6 +19,7 @@ from .first_pass import STYLE_LAYERS as FIRST_LAYERS
 from .first_pass import first_pass
 from .memo import Memo, digest
 from .networks import Network
+from .ops.field import Mapping
 from .ops.masks import feathered, loose_mask
 from .optimize import OnIteration, Plan
 from .progress import Progress, Stage
@@ -106,11 +107,11 @@ class _Run:
 
         return self._memo.get(("first", *self._first_key()), make)
 
-    def _mapping(self) -> Tensor:
+    def _mapping(self) -> Mapping:
         """The one mapping that serves every scale: matched at the finest, where small objects are seen."""
         scene = self._scenes[-1]
 
-        def make() -> Tensor:
+        def make() -> Mapping:
             guide = scene.region.of(self._changed(self._first(), scene))
             source = self._source(scene, SECOND_LAYERS)
             return match(guide, scene, self._network, source, self._config.published)
@@ -132,7 +133,7 @@ class _Run:
         change = resize(picture - before, tuple(scene.naive.shape[1:]))
         return torch.lerp(scene.painting, (scene.naive + change).clamp(0, 255), scene.loose)
 
-    def _second(self, index: int, scene: Scene, mapping: Tensor, picture: Tensor | None) -> Tensor:
+    def _second(self, index: int, scene: Scene, mapping: Mapping, picture: Tensor | None) -> Tensor:
         """Pass 2 at one level, from the level before's `picture` or, at the first, the object in the painting's
         colours and patches (as published: the naive picture)."""
         source = self._source(scene, SECOND_LAYERS)
@@ -143,10 +144,10 @@ class _Run:
         elif self._config.published:
             start = scene.region.of(scene.naive)
         else:
-            start = begun(mapping, scene, self.style_level)
+            start = begun(mapping.faithful, scene, self.style_level)
         painted = second_pass(
             start,
-            mapping,
+            mapping.consensus,
             scene,
             self._network,
             source,
@@ -167,7 +168,7 @@ class _Run:
         found = weights(self._composite.painting, level, content, settings.smoothness)
         return found if settings.published else with_histograms(found, SECOND_LAYERS)
 
-    def _finish(self, mapping: Tensor) -> Outcome:
+    def _finish(self, mapping: Mapping) -> Outcome:
         scene, settings = self._scenes[-1], self._config
         region, painting = scene.region, scene.painting / 255
         part = region.of(self._picture)
@@ -176,9 +177,8 @@ class _Run:
             part = postprocess.denoise_chroma(part)
         if settings.patch_synthesis:
             told = self._counting(len(self._levels) + 1)
-            part = postprocess.synthesize(
-                part, painting, region.of(scene.loose), settings.seed, on_proposal=told
-            )
+            naive, loose = region.of(scene.naive) / 255, region.of(scene.loose)
+            part = postprocess.synthesize(part, painting, naive, loose, settings.seed, on_proposal=told)
         self._picture = region.paste(painting, part) * 255
         outcome = self._outcome(self._enlarged(self._picture, texture=True))
         self._progress.tick(len(self._levels) + 3, 1)

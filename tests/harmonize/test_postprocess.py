@@ -5,7 +5,16 @@ import torch
 
 from backend.harmonize.composite import resize
 from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
-from backend.harmonize.postprocess import BASE_LIMITS, base_contrast, denoise_chroma, enlarge, synthesize
+from backend.harmonize.postprocess import (
+    BASE_CONTRAST,
+    BASE_LIMITS,
+    FLAT,
+    base_contrast,
+    denoise_chroma,
+    enlarge,
+    flatness,
+    synthesize,
+)
 from tests.harmonize.scenes import painted
 
 
@@ -38,7 +47,7 @@ def test_synthesis_leaves_a_piece_of_the_painting_as_it_is():
     piece = painting[:, 8:40, 10:46]
     where = torch.zeros(1, 32, 36)
     where[:, 8:24, 8:28] = 1
-    result = synthesize(piece, painting, where, seed=0, rounds=10)
+    result = synthesize(piece, painting, piece, where, seed=0, rounds=10)
     assert (result - piece).abs().mean() < 0.01
 
 
@@ -46,19 +55,19 @@ def test_synthesis_changes_only_where_wanted_and_stays_in_range():
     painting, image = painted(40, 44, seed=2), painted(32, 36, seed=9)
     where = torch.zeros(1, 32, 36)
     where[:, 10:20, 12:30] = 1
-    result = synthesize(image, painting, where, seed=0)
+    result = synthesize(image, painting, image, where, seed=0)
     outside = (where == 0).expand_as(image)
     assert torch.equal(result[outside], image[outside])
     assert not torch.equal(result, image)
     assert result.min() >= 0 and result.max() <= 1
-    assert torch.equal(result, synthesize(image, painting, where, seed=0))
+    assert torch.equal(result, synthesize(image, painting, image, where, seed=0))
 
 
 def test_synthesis_brings_the_paintings_colours():
     """A red painting and a blue object: there is no blue to rebuild it from."""
     painting = painted(40, 40, seed=3) * torch.tensor([1.0, 0.1, 0.1]).view(3, 1, 1)
     image = painted(32, 32, seed=4) * torch.tensor([0.1, 0.1, 1.0]).view(3, 1, 1)
-    result = synthesize(image, painting, torch.ones(1, 32, 32), seed=0)
+    result = synthesize(image, painting, image, torch.ones(1, 32, 32), seed=0)
     assert result[2].mean() < 0.3 * image[2].mean()
 
 
@@ -66,8 +75,30 @@ def test_a_single_wanted_pixel_off_the_stride_is_served():
     where = torch.zeros(1, 32, 32)
     where[0, 11, 13] = 1
     image = painted(32, 32, seed=5)
-    result = synthesize(image, painted(40, 40, seed=6), where, seed=0)
+    result = synthesize(image, painted(40, 40, seed=6), image, where, seed=0)
     assert (result != image).any(dim=0).sum() == 1
+
+
+def test_invented_detail_stays_only_where_the_object_has_form(generator):
+    """A checkerboard that pass 2 made on half a flat object; the painting has nothing of the kind."""
+    painting = torch.full((3, 40, 40), 0.5)
+    painting[:, :, 20:] = 0.9
+    rows, columns = torch.meshgrid(torch.arange(32), torch.arange(48), indexing="ij")
+    invented = ((rows + columns) % 2 - 0.5).expand(3, -1, -1) * 0.04
+    naive = torch.full((3, 32, 48), 0.5)
+    naive[:, :, :24] += torch.rand(1, 32, 24, generator=generator) - 0.5
+    result = synthesize(0.5 + invented, painting, naive, torch.ones(1, 32, 48), seed=0)
+    assert (result - 0.5)[:, :, 36:].abs().max() < 1e-3
+    torch.testing.assert_close((result - 0.5)[:, :, :12], invented[:, :, :12], atol=5e-3, rtol=0)
+
+
+def test_flatness_is_half_at_its_contrast():
+    rows, columns = torch.meshgrid(torch.arange(40), torch.arange(40), indexing="ij")
+    checkers = 0.5 + FLAT * ((rows + columns) % 2 * 2.0 - 1).expand(3, -1, -1)
+    torch.testing.assert_close(
+        flatness(checkers)[:, 12:28, 12:28], torch.full((1, 16, 16), 0.5), atol=1e-3, rtol=0
+    )
+    assert flatness(torch.full((3, 20, 20), 0.3)).min() > 0.999
 
 
 def test_enlarging_gives_back_the_paintings_own_texture():
@@ -87,5 +118,7 @@ def test_the_base_begins_at_a_contrast_that_grows_with_the_paintings_own(generat
     noise = torch.randn(3, 60, 70, generator=generator)
     faint, strong, flat, wild = (base_contrast((0.5 + a * noise).clamp(0, 1)) for a in (0.03, 0.06, 0, 1))
     # The deviation within 5 x 5 of 25 independent values is a little below that of all.
-    assert 0.9 * 0.03 * 4.0 < faint < 0.03 * 4.0 and strong == pytest.approx(2 * faint, rel=0.01)
+    assert 0.9 * 0.03 * BASE_CONTRAST < faint < 0.03 * BASE_CONTRAST and strong == pytest.approx(
+        2 * faint, rel=0.01
+    )
     assert (flat, wild) == BASE_LIMITS

@@ -7,7 +7,7 @@ import torch
 
 from backend.harmonize.composite import Scene
 from backend.harmonize.ops.color import luminance, rgb_to_lab
-from backend.harmonize.ops.field import upsampled
+from backend.harmonize.ops.field import Mapping, upsampled
 from backend.harmonize.recolor import (
     LEAST_CONTRAST,
     MOST_CONTRAST,
@@ -15,8 +15,8 @@ from backend.harmonize.recolor import (
     PAINTED,
     begun,
     recolored,
-    toned,
 )
+from backend.harmonize.recolor import toned as toned_by
 from tests.harmonize.scenes import composed
 
 SIZE = (208, 224)
@@ -47,6 +47,11 @@ def core(scene: Scene) -> torch.Tensor:
 def everywhere(scene: Scene, row: int, column: int) -> torch.Tensor:
     """Each cell of the region matched to the same cell of the painting."""
     return torch.tensor([row, column]).view(2, 1, 1).expand(2, *cells(scene)).clone()
+
+
+def toned(picture: torch.Tensor, field: torch.Tensor, scene: Scene) -> torch.Tensor:
+    """By a mapping of which both fields are the same."""
+    return toned_by(picture, Mapping(field, field), scene)
 
 
 def anywhere(scene: Scene) -> torch.Tensor:
@@ -92,6 +97,22 @@ def test_toned_has_the_lightness_of_the_matched_set(large):
     assert contrast(toned(quiet, anywhere(large), large)) == pytest.approx(
         MOST_CONTRAST * contrast(quiet), rel=0.1
     )
+
+
+def test_tones_come_from_what_either_field_matched(large):
+    """One of two greys each: the object gets both, and from one field only that."""
+    greys = large.painting.clone()
+    greys[:, 8:40, 16:48], greys[:, 136:168, 16:48] = 60.0, 180.0
+    painted = replace(large, painting=greys)
+    dark, light = everywhere(large, 2, 3), everywhere(large, 18, 3)
+    picture, inside = large.region.of(large.naive), core(large)
+
+    def lightness(*fields: torch.Tensor) -> float:
+        return rgb_to_lab(toned_by(picture, Mapping(*fields), painted) / 255)[0][inside].mean().item()
+
+    alone, both = (lightness(dark, dark), lightness(light, light)), lightness(dark, light)
+    assert alone[1] - alone[0] > 30
+    assert both == pytest.approx(sum(alone) / 2, abs=3) == lightness(light, dark)
 
 
 def test_where_nothing_was_matched_tones_stay(scene):

@@ -27,39 +27,71 @@ class Hints:
     weight: Tensor
 
 
-def nearest_neighbours(
-    query: Tensor, source: Tensor, where: Tensor, patch: int = 3, hints: Hints | None = None
-) -> Tensor:
-    """The nearest-neighbour field from `query` (C, h, w) to `source` (C, H, W) by cosine similarity.
+class Matcher:
+    """Compares positions of `query` (C, h, w) with those of `source` (C, H, W) by cosine similarity.
 
     Patches of `patch` x `patch` positions (zeros beyond the border) are compared as one vector, in
     float32 because half precision ties too many similarities. Only positions of the bool map `where` (h, w)
-    are matched. Returns (2, h, w) int64: row and column in `source`; -1 where nothing was asked.
+    are asked.
 
     Luan et al. 2018, section 3.1 (independent mapping, patches 3x3). Deviation: with `hints` their weighted
     squared difference at the centre is taken off the similarity (`Scene.hints` says which and why).
     """
-    size = where.shape
-    asked = where.flatten().nonzero()[:, 0]
-    vectors = _patches(source, patch)  # (C patch^2, H W)
-    vectors /= vectors.norm(dim=0, keepdim=True).clamp_min(1e-8)
-    wanted = _patches(query, patch)[:, asked]  # (C patch^2, N)
-    if hints is not None:
-        wanted = wanted / wanted.norm(dim=0, keepdim=True).clamp_min(1e-8)
-        own, weight = (part.flatten(1)[:, asked] for part in (hints.own, hints.weight))
-        other = hints.other.flatten(1)
-        # -w (a - b)^2 = 2 w a b - w b^2 - w a^2, and the last does not change which b is nearest.
-        wanted = torch.cat((wanted, 2 * weight * own, -weight))
-        vectors = torch.cat((vectors, other, other**2))
-    rows = max(1, BLOCK // vectors.shape[1])
-    best = chunked(lambda part: (wanted.T[part] @ vectors).argmax(dim=1), len(asked), rows)
-    index = torch.full((size[0] * size[1],), -1, dtype=torch.int64, device=where.device)
-    index[asked] = best
-    width = source.shape[2]
-    row = torch.where(index < 0, index, index // width)
-    column = torch.where(index < 0, index, index % width)
-    return torch.stack((row, column)).view(2, *size)
+
+    def __init__(
+        self, query: Tensor, source: Tensor, where: Tensor, patch: int = 3, hints: Hints | None = None
+    ):
+        self._where, self._width = where, source.shape[2]
+        asked = where.flatten()
+        vectors = _unit(_patches(source, patch))  # (D, H W)
+        wanted = _unit(_patches(query, patch)[:, asked])  # (D, N)
+        self._constant = wanted.new_zeros(wanted.shape[1])
+        if hints is not None:
+            own, weight = (part.flatten(1)[:, asked] for part in (hints.own, hints.weight))
+            other = hints.other.flatten(1)
+            # -w (a - b)^2 = 2 w a b - w b^2 - w a^2, and the last does not change which b is nearest.
+            wanted = torch.cat((wanted, 2 * weight * own, -weight))
+            vectors = torch.cat((vectors, other, other**2))
+            self._constant = (weight * own**2).sum(dim=0)
+        self._wanted, self._vectors = wanted.T, vectors  # rows of one, columns of the other: as they are read
+
+    def nearest(self) -> Tensor:
+        """The nearest-neighbour field (2, h, w) int64: row and column in the source; -1 where nothing was asked."""
+        rows = max(1, BLOCK // self._vectors.shape[1])
+        count = len(self._wanted)
+        best = chunked(lambda part: (self._wanted[part] @ self._vectors).argmax(dim=1), count, rows)
+        index = torch.full(self._where.shape, -1, dtype=torch.int64, device=best.device)
+        index[self._where] = best
+        return torch.stack(
+            [torch.where(index < 0, index, part) for part in (index // self._width, index % self._width)]
+        )
+
+    def similarity(self, field: Tensor) -> Tensor:
+        """How similar each position is to its match in `field` (2, h, w): (h, w), -inf where there is none."""
+        index = (field[0] * self._width + field[1])[self._where]
+        known = (field[0] >= 0)[self._where].nonzero()[:, 0]
+        rows = max(1, BLOCK // len(self._vectors))
+
+        def compare(part: slice) -> Tensor:
+            found = self._vectors[:, index[known[part]]]
+            return torch.linalg.vecdot(self._wanted[known[part]], found.T) - self._constant[known[part]]
+
+        values = self._constant.new_full((len(index),), -torch.inf)
+        values[known] = chunked(compare, len(known), rows)
+        return values.new_full(self._where.shape, -torch.inf).masked_scatter(self._where, values)
+
+
+def nearest_neighbours(
+    query: Tensor, source: Tensor, where: Tensor, patch: int = 3, hints: Hints | None = None
+) -> Tensor:
+    """The nearest-neighbour field (2, h, w) from `query` to `source`, as of `Matcher`, at the positions `where`."""
+    return Matcher(query, source, where, patch, hints).nearest()
 
 
 def _patches(features: Tensor, patch: int) -> Tensor:
     return F.unfold(features[None].float(), patch, padding=patch // 2)[0]
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Columns scaled to unit length, in place."""
+    return vectors.div_(vectors.norm(dim=0, keepdim=True).clamp_min(1e-8))

@@ -86,6 +86,24 @@ def test_consensus_has_the_least_cost_of_all(seed, generator):
             assert costs[tuple(refined[:, y, x].tolist())] == pytest.approx(min(costs.values()), rel=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_similarity_is_weighed_against_the_consensus(seed, generator):
+    guide = torch.rand(3, 7, 8, generator=generator)
+    worth = torch.rand(6, 6, 7, 8, generator=generator)  # of each match for each position
+    field = random_field((6, 6), (7, 8), 0.2, seed)
+    rows, columns = torch.meshgrid(torch.arange(6), torch.arange(6), indexing="ij")
+    refined = spatially_consistent(
+        field, guide, similarity=lambda match: worth[rows, columns, match[0], match[1]]
+    )
+    assert not torch.equal(refined, spatially_consistent(field, guide))
+    for y in range(6):
+        for x in range(6):
+            if field[0, y, x] >= 0:
+                agreed = oracle.consensus_costs(field.numpy(), guide.numpy(), y, x, radius=2)
+                costs = {match: cost - worth[y, x][match].item() for match, cost in agreed.items()}
+                assert costs[tuple(refined[:, y, x].tolist())] == pytest.approx(min(costs.values()), rel=1e-5)
+
+
 @given(st.integers(1, 4), st.integers(0, 3), st.integers(0, 3), st.integers(0, 99))
 def test_upsampling_keeps_place_and_limits(power, more_rows, more_columns, seed):
     factor = 2**power

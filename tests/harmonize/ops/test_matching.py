@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from backend.harmonize.ops import matching
-from backend.harmonize.ops.matching import Hints, nearest_neighbours
+from backend.harmonize.ops.matching import Hints, Matcher, nearest_neighbours
 from tests.oracles.matching import cosines
 
 
@@ -76,3 +76,35 @@ def test_hints_cost_their_weighted_squared_difference(generator):
             difference = (own[:, y, x, None, None] - other) ** 2 * weight[:, y, x, None, None]
             worth = cosines(query.numpy(), source.numpy(), y, x, 3) - difference.sum(dim=0).numpy()
             assert tuple(field[:, y, x]) == np.unravel_index(worth.argmax(), worth.shape)
+
+
+@pytest.mark.parametrize("hinted", [False, True])
+def test_similarity_is_that_of_trying_it(generator, hinted, monkeypatch):
+    query, source = torch.rand(4, 5, 6, generator=generator), torch.rand(4, 7, 6, generator=generator)
+    own, other = torch.rand(2, 5, 6, generator=generator), torch.rand(2, 7, 6, generator=generator)
+    weight = torch.rand(2, 5, 6, generator=generator) * 3 * hinted
+    where = torch.rand(5, 6, generator=generator) > 0.3
+    field = torch.stack([torch.randint(0, n, (5, 6), generator=generator) for n in (7, 6)])
+    field[:, 1] = -1
+    matcher = Matcher(query, source, where, hints=Hints(own, other, weight) if hinted else None)
+    monkeypatch.setattr(matching, "BLOCK", 64)  # some rows at a time
+    found = matcher.similarity(field)
+    for y in range(5):
+        for x in range(6):
+            row, column = field[:, y, x].tolist()
+            if not where[y, x] or row < 0:
+                assert found[y, x] == -torch.inf
+                continue
+            difference = (own[:, y, x] - other[:, row, column]) ** 2 * weight[:, y, x]
+            worth = cosines(query.numpy(), source.numpy(), y, x, 3)[row, column] - difference.sum().item()
+            assert found[y, x] == pytest.approx(worth, rel=1e-4, abs=1e-5)
+
+
+def test_nothing_is_more_similar_than_the_nearest(generator):
+    query, source = torch.rand(4, 5, 6, generator=generator), torch.rand(4, 7, 6, generator=generator)
+    matcher = Matcher(query, source, everywhere(query))
+    best = matcher.similarity(matcher.nearest())
+    for row in range(7):
+        for column in range(6):
+            same = torch.tensor([row, column]).view(2, 1, 1).expand(2, 5, 6)
+            assert (matcher.similarity(same) <= best + 1e-6).all()
