@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from backend.harmonize.composite import Scene
+from backend.harmonize.ops import color_transfer
 from backend.harmonize.ops.color import luminance, rgb_to_lab
 from backend.harmonize.ops.field import Mapping, upsampled
 from backend.harmonize.recolor import (
@@ -141,14 +142,21 @@ def test_pass_2_begins_with_a_share_of_the_patches_that_the_mapping_lays(scene, 
     assert (started - plain).abs().max() > 3 * level
 
 
-def test_the_mixture_has_the_contrast_of_the_matches(scene):
-    """Half photograph, half unlike patches: without recolouring it would be flatter than either."""
+def test_the_mixture_has_the_contrast_of_the_matches(scene, monkeypatch):
+    """Half photograph, half unlike patches: without recolouring it would be flatter than either. As far as a
+    gain may go, that is; here it would have to go further."""
     part, field = scene.region, anywhere(scene)
     inside = part.of(scene.tight)[0] == 1
     fine = upsampled(field, tuple(inside.shape), tuple(scene.painting.shape[1:]), 8)
     matches = luminance(scene.painting[:, fine[0][inside], fine[1][inside]][:, None])
-    started = luminance(begun(field, scene, 5.0))[:, inside]
-    assert started.std() == pytest.approx(matches.std().item(), rel=0.15)
+
+    def contrast(gain: float) -> float:
+        monkeypatch.setattr(color_transfer, "LARGEST_GAIN", gain)
+        return luminance(begun(field, scene, 5.0))[:, inside].std().item()
+
+    flat, usual, free = map(contrast, (1.0, color_transfer.LARGEST_GAIN, 100.0))
+    assert free == pytest.approx(matches.std().item(), rel=0.15)
+    assert 1.2 * flat < usual < free
 
 
 def test_where_nothing_was_matched_it_begins_with_the_naive_picture(scene):

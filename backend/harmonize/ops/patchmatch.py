@@ -22,19 +22,24 @@ AT_ONCE = 1 << 16  # patches compared at once: 37 MB of 7 x 7 in RGB
 
 @dataclass
 class _Search:
-    """The positions being matched (N of them), their patches, and their best matches so far."""
+    """The positions being matched (N of them) and their best matches so far.
 
-    patches: Tensor  # (N, patch^2, C)
-    at: Tensor  # (2, N) rows and columns in the query
-    source: Tensor  # (H * W, C)
+    Patches are read from the pictures when they are compared: kept, those of an object of 2048 px take half a
+    gigabyte.
+    """
+
+    query: Tensor  # (h, w, C), padded by `reach`
+    at: Tensor  # (2, N) rows and columns in the query before it was padded
+    source: Tensor  # (H, W, C)
     limits: tuple[int, int]  # H, W
     offsets: Tensor  # (2, patch^2)
     reach: int  # a patch goes this far from its centre
     match: Tensor  # (2, N)
     cost: Tensor  # (N,)
-    contrast: Tensor  # (N,) summed squared differences of each patch from its own mean
-    source_contrast: Tensor | None  # (H * W,) the same around each centre; of a large picture it costs memory
-    flatness: float  # what a patch pays for contrast it lacks; at 0 nothing of the two above is asked
+    contrasts: (
+        tuple[Tensor, Tensor] | None
+    )  # summed squared differences of a patch from its mean: (N,), (H * W,)
+    flatness: float  # what a patch pays for contrast it lacks; at 0 no contrasts are asked
     on_proposal: Callable[[], None]
 
     def propose(self, candidate: Tensor, valid: Tensor | None = None) -> None:
@@ -60,14 +65,14 @@ class _Search:
         flatness: (N,)."""
 
         def of(part: slice) -> Tensor:
-            row = centre[0, part, None] + self.offsets[0]
-            column = centre[1, part, None] + self.offsets[1]
-            found = self.source[row * self.limits[1] + column]  # (n, patch^2, C)
-            squared = ((found - self.patches[part]) ** 2).sum(dim=(1, 2))
-            if not self.flatness:
+            difference = _patches(self.source, centre[:, part], self.offsets)
+            difference -= _patches(self.query, self.at[:, part] + self.reach, self.offsets)
+            squared = difference.square_().sum(dim=(1, 2))
+            if self.contrasts is None:
                 return squared
-            there = self.source_contrast[centre[0, part] * self.limits[1] + centre[1, part]]
-            return squared + self.flatness * (self.contrast[part] - there).clamp_min(0)
+            own, other = self.contrasts
+            there = other[centre[0, part] * self.limits[1] + centre[1, part]]
+            return squared + self.flatness * (own[part] - there).clamp_min(0)
 
         return chunked(of, centre.shape[1], AT_ONCE)
 
@@ -113,21 +118,24 @@ def _begin(query, source, where, generator, start, patch, flatness, on_proposal)
     at = torch.stack(where.nonzero(as_tuple=True))
     step = torch.arange(-radius, radius + 1, device=query.device)
     offsets = torch.stack(torch.meshgrid(step, step, indexing="ij")).flatten(1)
-    padded = F.pad(query[None], (radius,) * 4, mode="replicate")[0].permute(1, 2, 0)
-    patches = padded[at[0, :, None] + offsets[0] + radius, at[1, :, None] + offsets[1] + radius]
+    padded = F.pad(query[None], (radius,) * 4, mode="replicate")[0]
     limits = tuple(source.shape[1:])
     match = _draw(generator, at.shape, at.device) * at.new_tensor(limits)[:, None]
+    contrasts = None
+    if flatness:
+        inner = slice(radius, -radius or None)
+        own = _contrast(padded, patch)[inner, inner]
+        contrasts = own[at[0], at[1]], _contrast(source, patch).flatten()
     search = _Search(
-        patches,
+        padded.permute(1, 2, 0).contiguous(),
         at,
-        source.permute(1, 2, 0).reshape(-1, len(source)),
+        source.permute(1, 2, 0).contiguous(),
         limits,
         offsets,
         radius,
         match.long(),
         match[0],
-        ((patches - patches.mean(dim=1, keepdim=True)) ** 2).sum(dim=(1, 2)),
-        _contrast(source, patch) if flatness else None,
+        contrasts,
         flatness,
         on_proposal,
     )
@@ -139,10 +147,18 @@ def _begin(query, source, where, generator, start, patch, flatness, on_proposal)
     return search
 
 
-def _contrast(source: Tensor, patch: int) -> Tensor:
-    """Around each position of (C, H, W) a patch's summed squared differences from its mean: (H * W,)."""
-    mean, square = (F.avg_pool2d(x[None], patch, 1, patch // 2)[0] for x in (source, source**2))
-    return ((square - mean**2).clamp_min(0).sum(dim=0) * patch**2).flatten()
+def _contrast(picture: Tensor, patch: int) -> Tensor:
+    """Around each position of (C, H, W) a patch's summed squared differences from its mean: (H, W)."""
+    mean, square = (F.avg_pool2d(x[None], patch, 1, patch // 2)[0] for x in (picture, picture**2))
+    return (square - mean**2).clamp_min(0).sum(dim=0) * patch**2
+
+
+def _patches(picture: Tensor, centre: Tensor, offsets: Tensor) -> Tensor:
+    """The pixels of (H, W, C) at `offsets` (2, K) around each `centre` (2, n): (n, K, C)."""
+    width = picture.shape[1]
+    index = (centre[0] * width + centre[1])[:, None] + offsets[0] * width + offsets[1]
+    found = picture.view(-1, picture.shape[2]).index_select(0, index.flatten())
+    return found.view(*index.shape, -1)
 
 
 def _propagate(search: _Search, where: Tensor) -> None:

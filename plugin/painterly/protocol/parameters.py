@@ -197,7 +197,7 @@ _BALANCED = {
 PRESETS = {
     "draft": dict(_BALANCED, resolution=350, first_iterations=15, second_iterations=15),
     "balanced": _BALANCED,
-    "high": dict(_BALANCED, resolution=1024, first_iterations=150, second_iterations=200),
+    "high": dict(_BALANCED, resolution=1024, second_iterations=100),
     # The published setting (Luan et al. 2018, section 4): 2 x 1000 iterations at 700 px, full frame.
     "paper": dict(
         _BALANCED, schedule="published", first_iterations=1000, second_iterations=1000, precision="float32"
