@@ -121,9 +121,21 @@ def enlarge(
     large = resize(image, size).clamp(0, 1)
     blurred = resize(resize(painting, tuple(image.shape[1:])), size).clamp(0, 1)
     wanted = where[0] > 0
-    field, _ = _field(large, blurred, wanted, seed, rounds, 0.0, on_proposal)
-    detail, count = vote(field, painting - blurred, PATCH)
-    return torch.where((count > 0) & wanted, large + detail, large).clamp(0, 1)
+    if wanted.any():
+        # Only around the object: of a canvas of 4096 px each picture is 200 MB.
+        rows, columns = (_around(wanted.any(dim=axis)) for axis in (1, 0))
+        part, wanted = large[:, rows, columns], wanted[rows, columns]
+        field, _ = _field(part, blurred, wanted, seed, rounds, 0.0, on_proposal)
+        detail, count = vote(field, painting - blurred, PATCH)
+        part += torch.where((count > 0) & wanted, detail, 0.0)
+    return large.clamp_(0, 1)
+
+
+def _around(found: Tensor) -> slice:
+    """Where a line of bools is True, with room for patches, from a place of the stride on."""
+    places = found.nonzero()[:, 0]
+    first, last = int(places[0]) - PATCH // 2, int(places[-1]) + PATCH // 2
+    return slice(max(0, first // STRIDE * STRIDE), last + 1)
 
 
 def _field(

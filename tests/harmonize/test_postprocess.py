@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from backend.harmonize import postprocess
 from backend.harmonize.composite import resize
 from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
 from backend.harmonize.postprocess import (
@@ -99,6 +100,25 @@ def test_flatness_is_half_at_its_contrast():
         flatness(checkers)[:, 12:28, 12:28], torch.full((1, 16, 16), 0.5), atol=1e-3, rtol=0
     )
     assert flatness(torch.full((3, 20, 20), 0.3)).min() > 0.999
+
+
+@pytest.mark.parametrize("top, left", [(0, 0), (13, 7), (70, 66)])
+def test_enlarging_looks_only_around_the_object_and_sees_the_same(monkeypatch, top, left):
+    """As when it looks at the whole picture; at its corners, too."""
+    painting, image = painted(96, 90, seed=7), painted(48, 45, seed=8)
+    where = torch.zeros(1, 96, 90)
+    where[:, top : top + 26, left : left + 24] = 1
+    kept = image.clone()
+    result = enlarge(image, painting, where, seed=0)
+    assert torch.equal(image, kept)
+    monkeypatch.setattr(postprocess, "_around", lambda found: slice(0, len(found)))
+    assert torch.equal(result, enlarge(image, painting, where, seed=0))
+
+
+def test_enlarging_nothing_is_plain_enlarging():
+    image = painted(24, 20, seed=3)
+    result = enlarge(image, painted(48, 40, seed=4), torch.zeros(1, 48, 40), seed=0)
+    assert torch.equal(result, resize(image, (48, 40)).clamp(0, 1))
 
 
 def test_enlarging_gives_back_the_paintings_own_texture():
