@@ -50,11 +50,11 @@ def recolored(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
 def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     """`picture`, pass 2's result (the scene's region, (3, h, w) 0..255), with the tones of its matched set.
 
-    The set is the positions of the painting that either of the mapping's fields matched, each counted once. The object's lightness gets the set's
-    histogram, its chroma the set's mean and standard deviation. It is what the histogram terms ask for and few
-    steps do not reach: style 1.311 to 1.258, content 0.691 to 0.679, texture 14.64 to 14.35 on 12 examples
-    against the set's mean and contrast of lightness alone. Of the consensus' set alone style is 1.268, content
-    0.696; of the faithful one's 1.285 and 0.711; of both 1.266 and 0.705.
+    The set is the positions of the painting that either of the mapping's fields matched, each counted once. The
+    object's lightness gets the set's histogram, its chroma the set's mean and standard deviation. It is what the
+    histogram terms ask for and few steps do not reach: style 1.311 to 1.258, content 0.691 to 0.679, texture 14.64
+    to 14.35 on 12 examples against the set's mean and contrast of lightness alone. Of the consensus' set alone
+    style is 1.268, content 0.696; of the faithful one's 1.285 and 0.711; of both 1.266 and 0.705.
     """
     size = tuple(scene.painting.shape[1:])
     _, paired = _matches(mapping.faithful, scene)
@@ -83,7 +83,7 @@ def _mean_and_std(colours: Tensor) -> tuple[Tensor, Tensor]:
 
 def begun(field: Tensor, scene: Scene, level: float) -> Tensor:
     """Where pass 2 begins: the recoloured object with a share of the painting's own patches laid over it by
-    the mapping's faithful field, the larger the higher the style level (1 to 10); the scene's region, (3, h, w) 0..255.
+    the faithful field, the larger the higher the style level (1 to 10); the scene's region, (3, h, w) 0..255.
 
     Descent finds strokes it is shown sooner than it invents them (compare Kolkin et al. 2022,
     https://arxiv.org/abs/2203.13215). Style 1.437 to 1.407 on six examples with 0.1 instead of 0.05 for each
