@@ -43,23 +43,24 @@ class Matcher:
     ):
         self._where, self._width = where, source.shape[2]
         asked = where.flatten()
-        vectors = _unit(_patches(source, patch))  # (D, H W)
-        wanted = _unit(_patches(query, patch)[:, asked])  # (D, N)
-        self._constant = wanted.new_zeros(wanted.shape[1])
+        vectors = _unit(_patches(source, patch)).T  # (H W, D)
+        wanted = _unit(_patches(query, patch)[:, asked]).T  # (N, D)
+        self._constant = wanted.new_zeros(len(wanted))
         if hints is not None:
-            own, weight = (part.flatten(1)[:, asked] for part in (hints.own, hints.weight))
-            other = hints.other.flatten(1)
+            own, weight = (part.flatten(1)[:, asked].T for part in (hints.own, hints.weight))
+            other = hints.other.flatten(1).T
             # -w (a - b)^2 = 2 w a b - w b^2 - w a^2, and the last does not change which b is nearest.
-            wanted = torch.cat((wanted, 2 * weight * own, -weight))
-            vectors = torch.cat((vectors, other, other**2))
-            self._constant = (weight * own**2).sum(dim=0)
-        self._wanted, self._vectors = wanted.T, vectors  # rows of one, columns of the other: as they are read
+            wanted = torch.cat((wanted, 2 * weight * own, -weight), dim=1)
+            vectors = torch.cat((vectors, other, other**2), dim=1)
+            self._constant = (weight * own**2).sum(dim=1)
+        # A vector's values together in memory, so that single ones are read fast.
+        self._wanted, self._vectors = wanted.contiguous(), vectors.contiguous()
 
     def nearest(self) -> Tensor:
         """The nearest-neighbour field (2, h, w) int64: row and column in the source; -1 where nothing was asked."""
-        rows = max(1, BLOCK // self._vectors.shape[1])
+        rows = max(1, BLOCK // len(self._vectors))
         count = len(self._wanted)
-        best = chunked(lambda part: (self._wanted[part] @ self._vectors).argmax(dim=1), count, rows)
+        best = chunked(lambda part: (self._wanted[part] @ self._vectors.T).argmax(dim=1), count, rows)
         index = torch.full(self._where.shape, -1, dtype=torch.int64, device=best.device)
         index[self._where] = best
         return torch.stack(
@@ -70,11 +71,11 @@ class Matcher:
         """How similar each position is to its match in `field` (2, h, w): (h, w), -inf where there is none."""
         index = (field[0] * self._width + field[1])[self._where]
         known = (field[0] >= 0)[self._where].nonzero()[:, 0]
-        rows = max(1, BLOCK // len(self._vectors))
+        rows = max(1, BLOCK // self._vectors.shape[1])
 
         def compare(part: slice) -> Tensor:
-            found = self._vectors[:, index[known[part]]]
-            return torch.linalg.vecdot(self._wanted[known[part]], found.T) - self._constant[known[part]]
+            found = self._vectors[index[known[part]]]
+            return torch.linalg.vecdot(self._wanted[known[part]], found) - self._constant[known[part]]
 
         values = self._constant.new_full((len(index),), -torch.inf)
         values[known] = chunked(compare, len(known), rows)
