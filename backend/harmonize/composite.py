@@ -121,7 +121,7 @@ class Scene:
             naive=resize(composite.naive, size).clamp(0, 1) * 255,
             tight=tight,
             loose=loose,
-            region=_whole(size) if full_frame else _around(loose, margin),
+            region=_whole(size) if full_frame else around(loose, margin),
         )
 
     def hints(self, query: tuple[int, int], source: tuple[int, int]) -> Hints:
@@ -174,7 +174,8 @@ def _whole(size: tuple[int, int]) -> Region:
     return Region(0, 0, *size)
 
 
-def _around(mask: Tensor, margin: int) -> Region:
+def around(mask: Tensor, margin: int) -> Region:
+    """The bounds of `mask` (1, H, W) > 0 with `margin` pixels around them, on whole cells."""
     rows = mask[0].amax(dim=1).nonzero()[:, 0]
     columns = mask[0].amax(dim=0).nonzero()[:, 0]
     height, width = mask.shape[1:]

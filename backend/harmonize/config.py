@@ -36,7 +36,7 @@ class Config:
     to the working resolution. `first` is pass 1's level, `second` pass 2's from coarse to fine.
     `full_frame` optimizes the whole picture instead of the region around the object, which has
     `margin` working pixels of surroundings. `published` leaves out what we added: hints to the matching,
-    the start of pass 2, content weight by level, tones after it.
+    the start of pass 2, content weight by level, tones after it. The post-process is one for all.
     """
 
     style_level: float | None

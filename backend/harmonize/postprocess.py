@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .composite import resize
+from .composite import around, resize
 from .ops.color import lab_to_rgb, luminance, rgb_to_lab
 from .ops.field import closest_vote, vote
 from .ops.guided_filter import box_mean, guided_filter
@@ -120,22 +120,14 @@ def enlarge(
     size = tuple(painting.shape[1:])
     large = resize(image, size).clamp(0, 1)
     blurred = resize(resize(painting, tuple(image.shape[1:])), size).clamp(0, 1)
-    wanted = where[0] > 0
-    if wanted.any():
+    if (where > 0).any():
         # Only around the object: of a canvas of 4096 px each picture is 200 MB.
-        rows, columns = (_around(wanted.any(dim=axis)) for axis in (1, 0))
-        part, wanted = large[:, rows, columns], wanted[rows, columns]
+        region = around(where, PATCH // 2)
+        part, wanted = region.of(large), region.of(where)[0] > 0
         field, _ = _field(part, blurred, wanted, seed, rounds, 0.0, on_proposal)
         detail, count = vote(field, painting - blurred, PATCH)
         part += torch.where((count > 0) & wanted, detail, 0.0)
     return large.clamp_(0, 1)
-
-
-def _around(found: Tensor) -> slice:
-    """Where a line of bools is True, with room for patches, from a place of the stride on."""
-    places = found.nonzero()[:, 0]
-    first, last = int(places[0]) - PATCH // 2, int(places[-1]) + PATCH // 2
-    return slice(max(0, first // STRIDE * STRIDE), last + 1)
 
 
 def _field(

@@ -57,11 +57,13 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     style is 1.268, content 0.696; of the faithful one's 1.285 and 0.711; of both 1.266 and 0.705.
     """
     size = tuple(scene.painting.shape[1:])
-    _, paired = _matches(mapping.faithful, scene)
+    (agreed, _), (own_places, paired) = (
+        _matches(field, scene) for field in mapping
+    )  # both match the same pixels
     if not paired.any():
         return picture.clone()
-    found = (torch.where(known, fine, -1) for fine, known in (_matches(field, scene) for field in mapping))
-    chosen = torch.stack([matched_set(fine, size) for fine in found]).any(dim=0)
+    agreed_set, own_set = (matched_set(torch.where(paired, at, -1), size) for at in (agreed, own_places))
+    chosen = agreed_set | own_set
     wanted, lab = _lab(scene.painting[:, chosen]), rgb_to_lab(picture / 255)
     own = lab[:, paired]
     lightness = along(lab[0], tone_curve(own[0], wanted[0], LEAST_CONTRAST, MOST_CONTRAST))
