@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -182,6 +183,14 @@ def around(mask: Tensor, margin: int) -> Region:
     top, bottom = _cells(rows, margin, height)
     left, right = _cells(columns, margin, width)
     return Region(top, left, bottom, right)
+
+
+def near(mask: Tensor, reach: int, work: Callable[[Tensor], Tensor]) -> Tensor:
+    """`work(mask)` of a mask (1, H, W), computed only around what is in it: exact if no pixel of the result depends
+    on others further than `reach` pixels away, and 0 comes of zeros. On a canvas of 4096 px a mask is 67 MB."""
+    result, region = torch.zeros_like(mask), around(mask, reach)
+    region.of(result).copy_(work(region.of(mask)))
+    return result
 
 
 def _cells(found: Tensor, margin: int, limit: int) -> tuple[int, int]:

@@ -55,6 +55,8 @@ class Config:
     published: bool = False
 
 
+# What deep layers ask for changes slowly, and most of the arithmetic is theirs.
+DEEP_EVERY = 1
 FULL_STEPS = 50  # iterations of pass 2; with more of them the steps are as much smaller
 
 
@@ -66,8 +68,9 @@ def coarse_to_fine(first_iterations: int, second_iterations: int) -> tuple[Level
     first = Level(0.5, Plan(first_iterations, step=2.0, bands=4))
     # The way that pixels can go stays the same: more iterations at full steps dissolve faces.
     pace = min(1.0, FULL_STEPS / max(1, second_iterations))
-    coarse = Level(0.5, Plan(second_iterations * 2 // 3, step=2.5 * pace, bands=2))
-    return first, (coarse, Level(1.0, Plan(second_iterations, step=7.0 * pace, bands=4)))
+    coarse = Plan(second_iterations * 2 // 3, step=2.5 * pace, bands=2, deep_every=DEEP_EVERY)
+    fine = Plan(second_iterations, step=7.0 * pace, bands=4, deep_every=DEEP_EVERY)
+    return first, (Level(0.5, coarse), Level(1.0, fine))
 
 
 def published(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:

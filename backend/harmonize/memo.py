@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Kept at most; the oldest goes first. A 700 px painting's features are about 150 MB in bfloat16.
-LIMIT_BYTES = 1 << 29
+# Kept at most. A 700 px painting's features are about 120 MB in bfloat16; where a painting is so large that they are
+# more than this, memory is scarcer than the second it takes to make them again.
+LIMIT_BYTES = 1 << 28
 
 
 class Memo:
@@ -22,16 +23,18 @@ class Memo:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What `make()` gives, made once as long as there is room for it."""
+        """What `make()` gives, made once as long as there is room for it: the largest go first, of equals the oldest."""
         if key not in self._kept:
-            self._kept[key] = make()
+            value = make()
+            if _size(value) > self._limit:
+                return value
+            self._kept[key] = value
         self._kept.move_to_end(key)
-        value = self._kept[key]
-        while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > self._limit:
-            self._kept.popitem(last=False)
-        if _size(value) > self._limit:
-            self._kept.clear()
-        return value
+        while sum(map(_size, self._kept.values())) > self._limit:
+            # Features are large and soon made again, pass 1's picture is small and took long.
+            others = [other for other in self._kept if other != key]
+            del self._kept[max(others, key=lambda other: _size(self._kept[other]))]
+        return self._kept[key]
 
     def clear(self) -> None:
         self._kept.clear()

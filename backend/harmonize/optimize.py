@@ -26,7 +26,8 @@ class Plan:
 
     `bands` is the number of octaves of the picture that move on their own under adam: 1 is plain
     pixels; with more, large areas change colour as fast as single pixels do. `chroma` is how far
-    chroma follows luminance at each octave from the finest on (the last value serves the rest).
+    chroma follows luminance at each octave from the finest on (the last value serves the rest). Pass 2 asks
+    the network's deep layers at every `deep_every`th iteration.
     """
 
     iterations: int
@@ -34,6 +35,7 @@ class Plan:
     step: float = 1.5
     bands: int = 2
     chroma: tuple[float, ...] = (0.25, 0.5, 1.0)
+    deep_every: int = 1
 
 
 # L-BFGS as in the authors' implementation of pass 2; a step never moves a pixel further than this.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import postprocess
-from .composite import Composite, Scene, grown, resize
+from .composite import Composite, Scene, grown, near, resize
 from .config import REFERENCE_SIZE, Config, Level
 from .errors import Cancelled
 from .first_pass import STYLE_LAYERS as FIRST_LAYERS
@@ -20,12 +20,12 @@ from .first_pass import first_pass
 from .memo import Memo, digest
 from .networks import Network
 from .ops.field import Mapping
-from .ops.masks import feathered, loose_mask
+from .ops.masks import feather_reach, feathered, loose_mask, loose_reach
 from .optimize import OnIteration, Plan
 from .progress import Progress, Stage
 from .recolor import begun, toned
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
-from .second_pass import carried, match, second_pass
+from .second_pass import carried, match, second_pass, statistics
 from .step import OnStep, ignore
 from .style_level import Weights, boldness, content_weight, estimate, weights, with_histograms
 
@@ -136,9 +136,11 @@ class _Run:
     def _second(self, index: int, scene: Scene, mapping: Mapping, picture: Tensor | None) -> Tensor:
         """Pass 2 at one level, from the level before's `picture` or, at the first, the object in the painting's
         colours and patches (as published: the naive picture)."""
-        source = self._source(scene, SECOND_LAYERS)
         if scene is not self._scenes[-1]:
             mapping = carried(mapping, self._scenes[-1], scene)
+        source = self._source(scene, SECOND_LAYERS)
+        wanted = statistics(mapping.consensus, scene, self._network, source)
+        del source  # of a large canvas it is half a gigabyte
         if picture is not None:
             start = scene.region.of(self._changed(picture, scene))
         elif self._config.published:
@@ -147,10 +149,9 @@ class _Run:
             start = begun(mapping.faithful, scene, self.style_level)
         painted = second_pass(
             start,
-            mapping.consensus,
+            wanted,
             scene,
             self._network,
-            source,
             self._weights(),
             self._plan(index),
             self._on(index + 1, scene),
@@ -194,7 +195,8 @@ class _Run:
             return picture
         if not texture:
             return resize(picture, size).clamp(0, 1)
-        loose = loose_mask(self._composite.mask, self._mask_scale(size))
+        scale = self._mask_scale(size)
+        loose = near(self._composite.mask, loose_reach(scale), lambda mask: loose_mask(mask, scale))
         device = picture.device
         told = self._counting(len(self._levels) + 2)
         painting, loose = painting.to(device), loose.to(device)
@@ -202,9 +204,11 @@ class _Run:
 
     def _outcome(self, image: Tensor) -> Outcome:
         """Feathered with the tight mask, leaning inwards: a cut-out's rim carries its old background."""
-        alpha = feathered(self._composite.mask, self._config.feather)
+        width = self._config.feather
+        alpha = near(self._composite.mask, feather_reach(width), lambda mask: feathered(mask, width))
         alpha = torch.where(alpha < ALPHA_CUT, 0.0, alpha)
-        image = torch.where(alpha > 0, image.cpu().float(), self._composite.painting)
+        image = image.cpu().float()
+        torch.where(alpha > 0, image, self._composite.painting, out=image)
         return Outcome(image, alpha, self._report())
 
     def _scene(self, level: Level) -> Scene:

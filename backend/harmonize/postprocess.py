@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .composite import around, resize
+from .composite import Region, around, resize
 from .ops.color import lab_to_rgb, luminance, rgb_to_lab
 from .ops.field import closest_vote, vote
 from .ops.guided_filter import box_mean, guided_filter
@@ -111,23 +111,41 @@ def enlarge(
     rounds: int = ENLARGING_ROUNDS,
     on_proposal: Callable[[], None] = nothing,
 ) -> Tensor:
-    """`image` (3, h, w), painted at the working scale, at the size of `painting` (3, H, W), with its fine texture.
+    """`image` (3, h, w), painted at the working scale, laid over `painting` (3, H, W) at `where` (1, H, W) > 0, with
+    the painting's fine texture.
 
     Where a patch of the enlarged image resembles a patch of the equally blurred painting, the
     painting's own fine detail there is added (as in image analogies, Hertzmann et al. 2001). Not in
     the paper, whose pictures are 700 px.
     """
+    if not (where > 0).any():
+        return painting.clone()
+    region = around(where, PATCH // 2)
+    part = _textured(image, painting, region, region.of(where)[0] > 0, seed, rounds, on_proposal)
+    result = painting.clone()
+    region.of(result).copy_(part)
+    return result
+
+
+def _textured(
+    image: Tensor,
+    painting: Tensor,
+    region: Region,
+    wanted: Tensor,
+    seed: int,
+    rounds: int,
+    on_proposal: Callable[[], None],
+) -> Tensor:
+    """`enlarge`'s picture in `region`. Of a canvas of 4096 px each picture is 200 MB: here are as few as can be."""
     size = tuple(painting.shape[1:])
-    large = resize(image, size).clamp(0, 1)
+    part = region.of(resize(image, size)).clamp(0, 1)
     blurred = resize(resize(painting, tuple(image.shape[1:])), size).clamp(0, 1)
-    if (where > 0).any():
-        # Only around the object: of a canvas of 4096 px each picture is 200 MB.
-        region = around(where, PATCH // 2)
-        part, wanted = region.of(large), region.of(where)[0] > 0
-        field, _ = _field(part, blurred, wanted, seed, rounds, 0.0, on_proposal)
-        detail, count = vote(field, painting - blurred, PATCH)
-        part += torch.where((count > 0) & wanted, detail, 0.0)
-    return large.clamp_(0, 1)
+    blurred = blurred[None].contiguous(memory_format=torch.channels_last)[0]  # as PatchMatch reads it
+    field, _ = _field(part, blurred, wanted, seed, rounds, 0.0, on_proposal)
+    lost = blurred.neg_().add_(painting)
+    detail, count = vote(field, lost, PATCH)
+    part += torch.where(count > 0, detail, 0.0)
+    return torch.where(wanted, part.clamp_(0, 1), region.of(painting))
 
 
 def _field(

@@ -5,6 +5,7 @@ space and scales, its statistics taken over the set of matched positions.
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from .style_level import Weights
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 REFERENCE = "relu4_1"
+SHALLOW = STYLE_LAYERS[:2]  # a quarter of the arithmetic up to REFERENCE
 # Against a position's own similarity, the price of a proposal's mean squared distance in CIELAB / 100 from its
 # neighbours'. At 1 the matches are hardly smoother than none made consistent, at 16 small forms are lost (style,
 # content on six examples: 1.421, 0.681; 1.360, 0.644; 4: 1.398, 0.685; the consensus: 1.328, 0.610).
@@ -102,62 +104,109 @@ def _cells_at(starts: range, ratio: float, origin: int, count: int, cell: int) -
     return ((centres - origin) / cell).floor().long().clamp(0, count - 1)
 
 
+class Statistics(NamedTuple):
+    """What a layer's features of the object are to become: of C channels, float32."""
+
+    gram: Tensor  # (C, C)
+    quantiles: Tensor  # (C, BINS + 1)
+
+
+def statistics(
+    field: Tensor, scene: Scene, network: Network, source: dict[str, Tensor]
+) -> dict[str, Statistics]:
+    """Those of the set of positions that `field`, `match`'s consensus, matched, at each of STYLE_LAYERS.
+
+    `source` holds the painting's features (1, C, H, W) at these; nothing of them is kept.
+    """
+    masks = down_the_network(scene.region.of(scene.loose), network.structure, STYLE_LAYERS)
+
+    def of(layer: str) -> Statistics:
+        features = source[layer][0]
+        size = tuple(features.shape[1:])
+        fine = upsampled(field, tuple(masks[layer].shape[1:]), size, FACTOR[layer])
+        chosen = features[:, matched_set(fine, size)]  # (C, M), each position once
+        return Statistics(gram(chosen, torch.ones(chosen.shape[1], device=chosen.device)), quantiles(chosen))
+
+    return {layer: of(layer) for layer in STYLE_LAYERS}
+
+
 def second_pass(
     start: Tensor,
-    field: Tensor,
+    wanted: dict[str, Statistics],
     scene: Scene,
     network: Network,
-    source: dict[str, Tensor],
     weights: Weights,
     plan: Plan,
     on_iteration: OnIteration,
 ) -> Tensor:
-    """The object painted with the statistics of its matches: the scene's region, (3, h, w) 0..255.
+    """The object painted with the `wanted` statistics of its matches: the scene's region, (3, h, w) 0..255."""
+    direction = _Descent(wanted, scene, network, weights, plan.deep_every)
+    return optimize(start, scene.region.of(scene.loose), direction, plan, on_iteration)
 
-    `field` is `match`'s consensus; `source` holds the painting's features (1, C, H, W) at STYLE_LAYERS.
+
+class _Descent:
+    """The direction at a picture: the terms' normalized gradients, each injected at its own layer.
+
+    Deviation from the paper: the layers beyond SHALLOW, which hold most of the network's arithmetic, are asked at
+    every `deep_every`th picture only; at those between, what they last sent down to SHALLOW stands in for them.
     """
-    naive, mask = scene.region.of(scene.naive), scene.region.of(scene.loose)
-    masks = down_the_network(mask, network.structure, STYLE_LAYERS)
-    with torch.no_grad():
-        content = network.features(naive[None], (REFERENCE,))[REFERENCE][0]
-    positions = {layer: (masks[layer].flatten() > 0).nonzero()[:, 0] for layer in STYLE_LAYERS}
-    weight = {layer: masks[layer].flatten()[positions[layer]] for layer in STYLE_LAYERS}
-    terms = {
-        layer: _terms(layer, field, source[layer][0], masks[layer], weight[layer], weights)
-        for layer in STYLE_LAYERS
-    }
-    target = content.flatten(1)[:, positions[REFERENCE]].float()
-    terms[REFERENCE].append(
-        (weights.content, partial(content_gradient, target=target, weight=weight[REFERENCE]))
-    )
 
-    def direction(image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        record: list[Tensor] = []
-        leaf = image.detach().requires_grad_()
+    def __init__(
+        self,
+        wanted: dict[str, Statistics],
+        scene: Scene,
+        network: Network,
+        weights: Weights,
+        deep_every: int,
+    ):
+        self._network, self._mask = network, scene.region.of(scene.loose)
+        self._variation, self._every = weights.variation, deep_every
+        self._asked, self._from_deep = 0, None
+        self._positions: dict[str, Tensor] = {}
+        self._terms: dict[str, list[tuple[float, Term]]] = {}
+        masks = down_the_network(self._mask, network.structure, STYLE_LAYERS)
+        for layer in STYLE_LAYERS:
+            mask = masks[layer].flatten()
+            self._positions[layer] = (mask > 0).nonzero()[:, 0]
+            self._terms[layer] = _style_terms(layer, wanted[layer], mask[mask > 0], weights)
+        mask = masks[REFERENCE].flatten()
+        with torch.no_grad():
+            content = network.features(scene.region.of(scene.naive)[None], (REFERENCE,))[REFERENCE][0]
+        target = content.flatten(1)[:, mask > 0].float()
+        kept = partial(content_gradient, target=target, weight=mask[mask > 0])
+        self._terms[REFERENCE].append((weights.content, kept))
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """At `image` (3, h, w) 0..255: the direction of ascent, like it, and losses."""
+        deep = self._asked % self._every == 0
+        self._asked += 1
+        leaf, record = image.detach().requires_grad_(), []
         with torch.enable_grad():
-            found = network.features(
-                leaf[None], STYLE_LAYERS, lambda name, x: tap(x, positions[name], terms[name], True, record)
-            )
-            found[REFERENCE].backward(torch.zeros_like(found[REFERENCE]))
+            layers = STYLE_LAYERS if deep else SHALLOW
+            found = self._network.features(leaf[None], layers, partial(self._tapped, record))
+            if deep:
+                found[SHALLOW[-1]].register_hook(self._keep)
+            last = found[layers[-1]]
+            last.backward(torch.zeros_like(last) if deep else self._from_deep)
         variation, loss = total_variation_gradient(image)
         losses = {"terms": torch.stack(record).sum(), "variation": loss}
-        return (leaf.grad + weights.variation * unit(variation * mask)) * mask, losses
+        return (leaf.grad + self._variation * unit(variation * self._mask)) * self._mask, losses
 
-    return optimize(start, mask, direction, plan, on_iteration)
+    def _tapped(self, record: list[Tensor], layer: str, features: Tensor) -> Tensor:
+        return tap(features, self._positions[layer], self._terms[layer], True, record)
+
+    def _keep(self, gradient: Tensor) -> None:
+        self._from_deep = gradient
 
 
-def _terms(
-    layer: str, field: Tensor, source: Tensor, mask: Tensor, weight: Tensor, weights: Weights
+def _style_terms(
+    layer: str, wanted: Statistics, weight: Tensor, weights: Weights
 ) -> list[tuple[float, Term]]:
-    """The Gram and histogram terms of one layer; `mask` (1, h, w) its mask, `weight` (N,) that at the tap."""
-    fine = upsampled(field, tuple(mask.shape[1:]), tuple(source.shape[1:]), FACTOR[layer])
-    chosen = source[:, matched_set(fine, tuple(source.shape[1:]))]  # (C, M), each position once
-    target = gram(chosen, torch.ones(chosen.shape[1], device=chosen.device))
-    terms = [(weights.style, partial(gram_gradient, weight=weight, target=target))]
+    """The Gram and histogram terms of one layer; `weight` (N,) its mask at the tapped positions."""
+    terms = [(weights.style, partial(gram_gradient, weight=weight, target=wanted.gram))]
     if layer in weights.histogram_layers and weights.histogram > 0:
-        terms.append(
-            (weights.histogram, partial(histogram_gradient, weight=weight, target=quantiles(chosen)))
-        )
+        histogram = partial(histogram_gradient, weight=weight, target=wanted.quantiles)
+        terms.append((weights.histogram, histogram))
     return terms
 
 

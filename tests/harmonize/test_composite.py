@@ -15,10 +15,12 @@ from backend.harmonize.composite import (
     Region,
     Scene,
     grown,
+    near,
     resize,
 )
 from backend.harmonize.errors import InvalidInput
 from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
+from backend.harmonize.ops.masks import feather_reach, feathered, loose_mask, loose_reach
 from backend.harmonize.ops.matching import nearest_neighbours
 from tests.harmonize.scenes import composed
 
@@ -169,3 +171,31 @@ def test_a_grey_has_no_hue_to_keep():
         rows, columns = field[0][inside], field[1][inside]
         at_home = (rows >= home[0] // 8) & (columns >= home[1] // 8)
         assert at_home.all() and (columns < 3).all() == (pasted is red)
+
+
+MASKS = {"in the middle": (50, 60, 40), "at the edge": (0, 100, 60), "in a corner": (120, 160, 40)}
+
+
+@pytest.mark.parametrize("where", MASKS)
+@pytest.mark.parametrize("scale", [0.05, 1.0, 1.7])
+def test_near_the_object_the_loose_mask_is_the_whole_masks(where, scale):
+    mask = composed(160, 200, *MASKS[where]).mask
+    found = near(mask, loose_reach(scale), lambda part: loose_mask(part, scale))
+    assert torch.equal(found, loose_mask(mask, scale)) and found.any()
+
+
+@pytest.mark.parametrize("where", MASKS)
+@pytest.mark.parametrize("width", [0.0, 0.3, 4.5, 11.0, 40.0])
+def test_near_the_object_the_feather_is_the_whole_masks(where, width):
+    mask = composed(160, 200, *MASKS[where]).mask
+    found = near(mask, feather_reach(width), lambda part: feathered(part, width))
+    # A convolution of another size sums in another order.
+    torch.testing.assert_close(found, feathered(mask, width), rtol=0, atol=1e-6)
+    assert found.any()
+
+
+def test_near_the_object_is_all_that_is_worked_on():
+    mask = composed(160, 200, 64, 80, 16).mask
+    sizes = []
+    near(mask, 5, lambda part: sizes.append(tuple(part.shape)) or part)
+    assert sizes == [(1, 48, 48)]  # 59 to 85 and 75 to 101, on whole cells

@@ -39,6 +39,21 @@ def test_what_is_too_large_is_given_but_not_kept():
     assert large.times == 2
 
 
+def test_what_is_too_large_takes_no_others_place():
+    memo, small = Memo(limit=25), Made(10)
+    memo.get("small", small), memo.get("large", Made(26)), memo.get("small", small)
+    assert small.times == 1
+
+
+def test_the_largest_goes_first_but_not_what_was_asked_for():
+    memo, old, large, new = Memo(limit=25), Made(5), Made(12), Made(14)
+    memo.get("old", old), memo.get("large", large), memo.get("new", new)
+    memo.get("old", old), memo.get("new", new)
+    assert (old.times, new.times) == (1, 1)
+    memo.get("large", large)
+    assert large.times == 2
+
+
 def test_dicts_of_tensors_count_by_their_bytes():
     memo, made = Memo(limit=100), Made(30)
     memo.get("dict", lambda: {"x": torch.zeros(10), "y": torch.zeros(10)})  # 80 bytes

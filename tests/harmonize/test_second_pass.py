@@ -7,7 +7,15 @@ import torch
 
 from backend.harmonize.composite import Composite, Region, Scene, resize
 from backend.harmonize.optimize import Plan
-from backend.harmonize.second_pass import STYLE_LAYERS, carried, match, second_pass
+from backend.harmonize.second_pass import (
+    SHALLOW,
+    STYLE_LAYERS,
+    _Descent,
+    carried,
+    match,
+    second_pass,
+    statistics,
+)
 from backend.harmonize.style_level import Weights
 from tests.harmonize.scenes import composed
 
@@ -28,10 +36,9 @@ def features(scene: Scene, network) -> dict:
 
 def run(scene: Scene, network, plan: Plan, weights: Weights = WEIGHTS, seen=ignore) -> torch.Tensor:
     source, naive = features(scene, network), scene.region.of(scene.naive)
-    field = match(naive, scene, network, source)
-    return scene.region.paste(
-        scene.naive, second_pass(naive, field.consensus, scene, network, source, weights, plan, seen)
-    )
+    field = match(naive, scene, network, source).consensus
+    wanted = statistics(field, scene, network, source)
+    return scene.region.paste(scene.naive, second_pass(naive, wanted, scene, network, weights, plan, seen))
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +165,53 @@ def test_the_terms_fall(scene, thin):
     losses = []
     run(scene, thin, Plan(40), seen=lambda number, image, found: losses.append(float(found["terms"])))
     assert losses[-1] < 0.8 * losses[0]
+
+
+class Asked:
+    """A network that remembers which layers it was asked for."""
+
+    def __init__(self, network):
+        self._network, self.layers = network, []
+
+    def __getattr__(self, name):
+        return getattr(self._network, name)
+
+    def features(self, image, wanted, tap=None):
+        self.layers.append(tuple(wanted))
+        return self._network.features(image, wanted, tap)
+
+
+@pytest.fixture
+def descents(scene, thin):
+    """Two of the same scene, which ask the deep layers at every picture and at every third; and their network."""
+    source = features(scene, thin)
+    field = match(scene.region.of(scene.naive), scene, thin, source).consensus
+    wanted = statistics(field, scene, thin, source)
+    network = Asked(thin)
+    found = [_Descent(wanted, scene, network, WEIGHTS, deep_every) for deep_every in (1, 3)]
+    network.layers.clear()
+    return *found, network
+
+
+def test_between_their_turns_deep_layers_stand_as_they_were(scene, descents):
+    """At an unmoved picture what they sent down last is what they would send now."""
+    every, third, network = descents
+    image = scene.region.of(scene.naive)
+    exact = every(image)[0]
+    assert exact.abs().amax() > 0
+    for _ in range(4):
+        torch.testing.assert_close(third(image)[0], exact, rtol=1e-5, atol=1e-7 * exact.abs().amax().item())
+    assert network.layers == [STYLE_LAYERS, STYLE_LAYERS, SHALLOW, SHALLOW, STYLE_LAYERS]
+
+
+def test_between_their_turns_shallow_layers_see_the_picture(scene, descents):
+    every, third, _ = descents
+    image = scene.region.of(scene.naive)
+    moved = (image + 20 * torch.rand(image.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 255)
+    third(image)
+    between, stale, exact = third(moved)[0], every(image)[0], every(moved)[0]
+    assert not torch.allclose(between, stale) and not torch.allclose(between, exact)
+    assert (between - exact).norm() < (stale - exact).norm()
 
 
 def test_content_alone_leaves_the_object(scene, thin):

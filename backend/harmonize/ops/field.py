@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+AT_ONCE = 1 << 18  # positions over which patches are laid at once
+
 
 class Mapping(NamedTuple):
     """Two fields of one matching: where the painting's statistics come from, and what lies at each position.
@@ -145,13 +147,17 @@ def _laid(field: Tensor, source: Tensor, patch: int, weights: Tensor) -> tuple[T
     """Source patches laid around each position and averaged by `weights` (patch^2, h, w): for each offset
     the weight that a pixel gives to its neighbour's patch. Also their sum (1, h, w)."""
     _, height, width = field.shape
+    radius, limits = patch // 2, tuple(source.shape[1:])
     total = source.new_zeros(source.shape[0], height, width)
     count = source.new_zeros(1, height, width)
-    limits = tuple(source.shape[1:])
-    for proposal, weight in zip(neighbour_proposals(field, patch // 2, limits), weights):
-        # The neighbour at offset d says what lies here: its match minus d.
-        valid = (proposal[0] >= 0) * weight
-        flat = (proposal[0] * source.shape[2] + proposal[1]).clamp_min(0)
-        total += source.flatten(1)[:, flat.flatten()].view_as(total) * valid
-        count += valid
+    rows = max(1, AT_ONCE // width)
+    for top in range(0, height, rows):
+        band, first = slice(top, min(top + rows, height)), max(0, top - radius)
+        proposals = neighbour_proposals(field[:, first : band.stop + radius], radius, limits)
+        for proposal, weight in zip(proposals, weights[:, band]):
+            # The neighbour at offset d says what lies here: its match minus d.
+            row, column = proposal[:, top - first : band.stop - first]
+            valid = (row >= 0) * weight
+            total[:, band] += source[:, row.clamp_min(0), column.clamp_min(0)] * valid
+            count[:, band] += valid
     return total / torch.where(count > 0, count, 1.0), count

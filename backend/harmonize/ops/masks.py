@@ -35,9 +35,17 @@ def loose_mask(tight: Tensor, scale: float = 1.0) -> Tensor:
     `scale` shrinks the blur with the working scale. Returns 0 or 1, (1, H, W); what is in the tight mask is
     in it, also a speck or a line so thin that its blur falls below the cut.
     """
-    taps = max(3, round(LOOSE_TAPS * scale))
-    blurred = gaussian_blur(tight, taps / 3, radius=taps // 2)
+    blurred = gaussian_blur(tight, _loose_taps(scale) / 3, radius=loose_reach(scale))
     return (torch.maximum(blurred, tight) > LOOSE_CUT).to(tight.dtype)
+
+
+def loose_reach(scale: float) -> int:
+    """How many pixels `loose_mask` looks to each side."""
+    return _loose_taps(scale) // 2
+
+
+def _loose_taps(scale: float) -> int:
+    return max(3, round(LOOSE_TAPS * scale))
 
 
 def grow(mask: Tensor, by: int) -> Tensor:
@@ -69,6 +77,11 @@ def feathered(mask: Tensor, width: float) -> Tensor:
     # Blurring thins what is thin: a bench's legs were a third there.
     strength = (blurred / _highest_near(blurred * (mask > 0), reach).clamp_min(1e-6)).clamp(0, 1)
     return torch.where(peak > 0, strength**2 * peak, 0.0)
+
+
+def feather_reach(width: float) -> int:
+    """How many pixels `feathered` looks to each side."""
+    return max(1, round(3 * width / 2)) + math.ceil(width)
 
 
 def _highest_near(mask: Tensor, reach: int) -> Tensor:

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.harmonize.ops import field as field_module
 from backend.harmonize.ops.field import (
     closest_vote,
     matched_set,
@@ -162,6 +163,16 @@ def test_voting_equals_the_loop(generator, patch):
     expected, expected_count = oracle.vote(field.numpy(), source.numpy(), patch)
     assert count.tolist() == expected_count.tolist()
     torch.testing.assert_close(picture, torch.from_numpy(expected).float())
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_laying_patches_band_by_band_changes_nothing(generator, monkeypatch, rows):
+    source, field = torch.rand(3, 9, 10, generator=generator), random_field((13, 6), (9, 10), 0.3, seed=5)
+    cost = torch.rand(13, 6, generator=generator)
+    whole = *vote(field, source, 7), *closest_vote(field, source, 7, cost, 0.3, 2.0)
+    monkeypatch.setattr(field_module, "AT_ONCE", rows * 6)
+    banded = *vote(field, source, 7), *closest_vote(field, source, 7, cost, 0.3, 2.0)
+    assert all(torch.equal(a, b) for a, b in zip(whole, banded))
 
 
 def test_voting_says_where_it_knows_nothing():

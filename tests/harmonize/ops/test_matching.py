@@ -59,7 +59,7 @@ def test_asking_nothing_gives_nothing(generator):
 def test_the_size_of_the_blocks_changes_nothing(generator, monkeypatch):
     query, source = torch.rand(4, 9, 9, generator=generator), torch.rand(4, 9, 9, generator=generator)
     whole = nearest_neighbours(query, source, everywhere(query))
-    monkeypatch.setattr(matching, "BLOCK", 1)  # one row at a time
+    monkeypatch.setattr(matching, "AT_ONCE", 1)  # one row at a time
     assert torch.equal(nearest_neighbours(query, source, everywhere(query)), whole)
 
 
@@ -87,7 +87,7 @@ def test_similarity_is_that_of_trying_it(generator, hinted, monkeypatch):
     field = torch.stack([torch.randint(0, n, (5, 6), generator=generator) for n in (7, 6)])
     field[:, 1] = -1
     matcher = Matcher(query, source, where, hints=Hints(own, other, weight) if hinted else None)
-    monkeypatch.setattr(matching, "BLOCK", 64)  # some rows at a time
+    monkeypatch.setattr(matching, "AT_ONCE", 3)  # some rows at a time
     found = matcher.similarity(field)
     for y in range(5):
         for x in range(6):
