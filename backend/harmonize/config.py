@@ -56,7 +56,7 @@ class Config:
 
 
 # What deep layers ask for changes slowly, and most of the arithmetic is theirs.
-DEEP_EVERY = 1
+DEEP_EVERY = 2
 FULL_STEPS = 50  # iterations of pass 2; with more of them the steps are as much smaller
 
 
@@ -68,8 +68,8 @@ def coarse_to_fine(first_iterations: int, second_iterations: int) -> tuple[Level
     first = Level(0.5, Plan(first_iterations, step=2.0, bands=4))
     # The way that pixels can go stays the same: more iterations at full steps dissolve faces.
     pace = min(1.0, FULL_STEPS / max(1, second_iterations))
-    coarse = Plan(second_iterations * 2 // 3, step=2.5 * pace, bands=2, deep_every=DEEP_EVERY)
-    fine = Plan(second_iterations, step=7.0 * pace, bands=4, deep_every=DEEP_EVERY)
+    coarse = Plan(second_iterations * 2 // 3, step=2.9 * pace, bands=2, deep_every=DEEP_EVERY)
+    fine = Plan(second_iterations, step=8.0 * pace, bands=4, deep_every=DEEP_EVERY)
     return first, (Level(0.5, coarse), Level(1.0, fine))
 
 
