@@ -23,7 +23,7 @@ class Memo:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What `make()` gives, made once as long as there is room for it: the largest go first, of equals the oldest."""
+        """What `make()` gives, made once as long as there is room; the largest goes first, of equals the oldest."""
         if key not in self._kept:
             value = make()
             if _size(value) > self._limit:

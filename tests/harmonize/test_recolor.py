@@ -116,6 +116,33 @@ def test_tones_come_from_what_either_field_matched(large):
     assert both == pytest.approx(sum(alone) / 2, abs=3) == lightness(light, dark)
 
 
+def test_a_grey_object_gets_no_blotches_but_keeps_its_strokes(large):
+    """Matched to red on one side and to green on the other it came out so, with narrow strokes of blue."""
+    red, green, blue = (
+        torch.tensor(colour).view(3, 1, 1)
+        for colour in ((160.0, 100, 110), (110.0, 150, 100), (90.0, 110, 190))
+    )
+    colours = large.painting.clone()
+    colours[:, 8:40, 16:48], colours[:, 136:168, 16:48] = red, green
+    grey = replace(large, painting=colours, naive=torch.full_like(colours, 120.0))
+    field = everywhere(large, 2, 3)
+    field[0, :, field.shape[2] // 2 :] = 18
+    inside = core(large)
+    column = torch.arange(inside.shape[1])
+    left, stroke = column < inside.shape[1] // 2, column % 4 == 0
+    picture = torch.where(stroke, blue, torch.where(left, red, green)).expand(3, *inside.shape)
+
+    def apart(image: torch.Tensor, columns: torch.Tensor) -> float:
+        chroma = rgb_to_lab(image / 255)[1:]
+        return (
+            (chroma[:, inside & columns].mean(dim=1) - chroma[:, inside & ~columns].mean(dim=1)).norm().item()
+        )
+
+    after = toned(picture, field, grey)
+    assert apart(after, left) < 0.2 * apart(picture, left)
+    assert apart(after, stroke) > LEAST_CONTRAST * apart(picture, stroke)
+
+
 def test_where_nothing_was_matched_tones_stay(scene):
     field = torch.full((2, *cells(scene)), -1)
     picture = scene.region.of(scene.naive)

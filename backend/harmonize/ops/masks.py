@@ -29,6 +29,11 @@ def gaussian_blur(image: Tensor, sigma: float, radius: int | None = None) -> Ten
     return F.conv2d(y, kernel.view(1, 1, -1, 1))[:, 0]
 
 
+def gaussian_mean(image: Tensor, weight: Tensor, sigma: float) -> Tensor:
+    """The mean of (C, H, W) around each pixel by a Gaussian and `weight` (1, H, W) >= 0; 0 far from any weight."""
+    return gaussian_blur(image * weight, sigma) / gaussian_blur(weight, sigma).clamp_min(1e-3)
+
+
 def loose_mask(tight: Tensor, scale: float = 1.0) -> Tensor:
     """Where pixels may change: the tight mask blurred (35 taps, sigma 35/3 at 700 px) and cut at 0.1.
 

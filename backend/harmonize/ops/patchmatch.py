@@ -68,16 +68,17 @@ class _Search:
         """Summed squared differences of the patches at the positions of these `numbers`, n of them (all), to those
         around `centre` (2, n), with the price of flatness: (n,)."""
         at = self.at[:, numbers] + self.reach
-        own, other = (None, None) if self.contrasts is None else self.contrasts
+        if self.contrasts is not None:
+            own, other = self.contrasts[0][numbers], self.contrasts[1]
 
         def of(part: slice) -> Tensor:
             difference = _patches(self.source, centre[:, part], self.offsets)
             difference -= _patches(self.query, at[:, part], self.offsets)
             squared = difference.square_().sum(dim=(1, 2))
-            if own is None:
+            if self.contrasts is None:
                 return squared
             there = other[centre[0, part] * self.limits[1] + centre[1, part]]
-            return squared + self.flatness * (own[numbers][part] - there).clamp_min(0)
+            return squared + self.flatness * (own[part] - there).clamp_min(0)
 
         return chunked(of, centre.shape[1], AT_ONCE)
 
@@ -178,7 +179,7 @@ def _propagate(search: _Search, where: Tensor) -> None:
             y, x = search.at[0] + dy, search.at[1] + dx
             there = (y >= 0) & (y < height) & (x >= 0) & (x < width)
             neighbour = numbers[y.clamp_(0, height - 1), x.clamp_(0, width - 1)]
-            match = search.match[:, neighbour.clamp_min(0)]
+            match = search.match[:, neighbour.clamp_min(0).long()]
             search.propose(torch.stack((match[0] - dy, match[1] - dx)), there & (neighbour >= 0))
 
 

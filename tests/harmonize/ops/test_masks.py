@@ -9,6 +9,7 @@ from backend.harmonize.ops.masks import (
     down_the_network,
     feathered,
     gaussian_blur,
+    gaussian_mean,
     grow,
     loose_mask,
 )
@@ -122,3 +123,17 @@ def test_even_transparency_stays(width):
 def test_no_feather_is_the_mask(generator):
     mask = torch.rand(1, 9, 11, generator=generator)
     torch.testing.assert_close(feathered(mask, 0.0), mask)
+
+
+def test_a_mean_by_weight_sees_only_what_has_weight(generator):
+    """A constant stays what it is up to the edge, whatever lies beyond; two halves mix half and half between."""
+    weight = half_plane(64, 40)
+    image = torch.where(weight > 0, 7.0, 1e3).expand(2, -1, -1).clone()
+    torch.testing.assert_close(
+        gaussian_mean(image, weight, 3.0)[:, :, :44], image[:, :, :1].expand(-1, -1, 44)
+    )
+    assert (gaussian_mean(image, weight, 3.0)[:, :, 60:] == 0).all()
+    image[:, 32:] = 9.0
+    mean = gaussian_mean(image, weight, 3.0)
+    torch.testing.assert_close(mean[:, 31, :40] + mean[:, 32, :40], torch.full((2, 40), 16.0))
+    assert (mean[:, 31, :40] < 8).all() and (mean[:, 31, :40] > 7.5).all()
