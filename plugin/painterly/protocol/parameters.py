@@ -185,7 +185,7 @@ _BALANCED = {
     "feather": 4.5,
     "chroma_denoise": True,
     "patch_synthesis": True,
-    "first_iterations": 25,
+    "first_iterations": 12,
     "second_iterations": 50,
     "schedule": "pyramid",
     "network": "packaged",
@@ -195,7 +195,7 @@ _BALANCED = {
 }  # type: Dict[str, Value]
 
 PRESETS = {
-    "draft": dict(_BALANCED, resolution=350, first_iterations=15, second_iterations=15),
+    "draft": dict(_BALANCED, resolution=350, first_iterations=10, second_iterations=12),
     "balanced": _BALANCED,
     "high": dict(_BALANCED, resolution=1024, second_iterations=100),
     # The published setting (Luan et al. 2018, section 4): 2 x 1000 iterations at 700 px, full frame.
