@@ -148,7 +148,9 @@ class _Descent:
     """The direction at a picture: the terms' normalized gradients, each injected at its own layer.
 
     Deviation from the paper: the layers beyond SHALLOW, which hold most of the network's arithmetic, are asked at
-    every `deep_every`th picture only; at those between, what they last sent down to SHALLOW stands in for them.
+    every `deep_every`th picture only; at those between, what they last sent down to SHALLOW stands in for them. At 2,
+    with steps a seventh larger: 0.74 of the time, style 1.520 to 1.515, content 0.708 to 0.728, texture 14.58 to
+    14.74 on six examples.
     """
 
     def __init__(

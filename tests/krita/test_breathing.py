@@ -66,10 +66,10 @@ def _longest_pause(krita):
 
 def test_the_gui_breathes_while_a_closed_documents_result_becomes_a_file(start):
     krita = breathing(start)
-    longest = min(_longest_pause_for_a_file(krita) for _ in range(2))
+    longest = min(_longest_pause_for_a_file(krita) for _ in range(3))  # as above
     print("longest pause of the GUI thread: {:.0f} ms".format(longest))
     assert longest < 150
-    assert len(list((krita.profile.home / "data" / "recovered").glob("*.png"))) == 2
+    assert len(list((krita.profile.home / "data" / "recovered").glob("*.png"))) == 3
 
 
 def _longest_pause_for_a_file(krita):

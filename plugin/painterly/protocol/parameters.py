@@ -185,7 +185,7 @@ _BALANCED = {
     "feather": 4.5,
     "chroma_denoise": True,
     "patch_synthesis": True,
-    "first_iterations": 12,
+    "first_iterations": 25,
     "second_iterations": 50,
     "schedule": "pyramid",
     "network": "packaged",
