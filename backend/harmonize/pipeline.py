@@ -138,9 +138,8 @@ class _Run:
         colours and patches (as published: the naive picture)."""
         if scene is not self._scenes[-1]:
             mapping = carried(mapping, self._scenes[-1], scene)
-        source = self._source(scene, SECOND_LAYERS)
-        wanted = statistics(mapping.consensus, scene, self._network, source)
-        del source  # of a large canvas it is half a gigabyte
+        # The features are named nowhere here: of a large canvas they are half a gigabyte.
+        wanted = statistics(mapping.consensus, scene, self._source(scene, SECOND_LAYERS))
         if picture is not None:
             start = scene.region.of(self._changed(picture, scene))
         elif self._config.published:

@@ -43,13 +43,18 @@ def recolored(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
     The object's pixels get the mean and covariance, in CIELAB, of the painting where each was matched, as
     often as it was (unlike the Gram targets: a black object matched to few dark places stays dark).
     """
-    weight = scene.region.of(scene.tight)
     fine, paired = _matches(field, scene)
     if not paired.any():  # of an object between two cells
         return picture.clone()
+    return _transferred(picture, fine, paired, scene)
+
+
+def _transferred(picture: Tensor, fine: Tensor, paired: Tensor, scene: Scene) -> Tensor:
+    """`recolored`, by the matches that `_matches` found."""
+    weight = scene.region.of(scene.tight)[0][paired]
     matches = _lab(scene.painting[:, fine[0][paired], fine[1][paired]])
     lab = rgb_to_lab(picture / 255)
-    matrix, offset = color_transfer(lab[:, paired], matches, weight[0][paired])
+    matrix, offset = color_transfer(lab[:, paired], matches, weight)
     return _faded(picture, (matrix @ lab.flatten(1) + offset).view_as(picture), scene)
 
 
@@ -76,15 +81,15 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     (own_mean, own_std), (mean, std) = (_mean_and_std(colours[1:]) for colours in (own, wanted))
     ratio = (std / own_std.clamp_min(1e-3)).clamp(LEAST_CONTRAST, MOST_CONTRAST)
     chroma = (lab[1:] - own_mean) * ratio + mean
-    chroma += _evened_out(chroma, mapping.faithful, scene)
+    naive = scene.region.of(scene.naive)
+    chroma += _evened_out(chroma, naive, _transferred(naive, own_places, paired, scene), scene)
     return _faded(picture, torch.cat((lightness[None], chroma)), scene)
 
 
-def _evened_out(chroma: Tensor, field: Tensor, scene: Scene) -> Tensor:
-    """What `chroma` (2, h, w) lacks for each pixel's surroundings to have the hue that `recolored` gives to the object
-    as it was pasted; less where that was colourful."""
-    naive, inside = scene.region.of(scene.naive), scene.region.of(scene.tight)
-    even = rgb_to_lab(recolored(naive, field, scene) / 255)[1:]
+def _evened_out(chroma: Tensor, naive: Tensor, recoloured: Tensor, scene: Scene) -> Tensor:
+    """What `chroma` (2, h, w) lacks for each pixel's surroundings to have the hue that the `naive` picture has when it is
+    `recoloured` (both (3, h, w) 0..255); less where that was colourful."""
+    even, inside = rgb_to_lab(recoloured / 255)[1:], scene.region.of(scene.tight)
     squared = (rgb_to_lab(naive / 255)[1:] ** 2).sum(dim=0, keepdim=True)
     share = EVEN_CHROMA**2 / (squared + EVEN_CHROMA**2)
     return share * gaussian_mean(even - chroma, inside, HUE_REACH * max(scene.painting.shape[1:]))

@@ -111,19 +111,17 @@ class Statistics(NamedTuple):
     quantiles: Tensor  # (C, BINS + 1)
 
 
-def statistics(
-    field: Tensor, scene: Scene, network: Network, source: dict[str, Tensor]
-) -> dict[str, Statistics]:
+def statistics(field: Tensor, scene: Scene, source: dict[str, Tensor]) -> dict[str, Statistics]:
     """Those of the set of positions that `field`, `match`'s consensus, matched, at each of STYLE_LAYERS.
 
     `source` holds the painting's features (1, C, H, W) at these; nothing of them is kept.
     """
-    masks = down_the_network(scene.region.of(scene.loose), network.structure, STYLE_LAYERS)
+    pixels = scene.region.of(scene.loose).shape[1:]
 
     def of(layer: str) -> Statistics:
         features = source[layer][0]
-        size = tuple(features.shape[1:])
-        fine = upsampled(field, tuple(masks[layer].shape[1:]), size, FACTOR[layer])
+        size, shrunk = tuple(features.shape[1:]), FACTOR["relu1_1"] // FACTOR[layer]
+        fine = upsampled(field, tuple(side // shrunk for side in pixels), size, FACTOR[layer])
         chosen = features[:, matched_set(fine, size)]  # (C, M), each position once
         return Statistics(gram(chosen, torch.ones(chosen.shape[1], device=chosen.device)), quantiles(chosen))
 

@@ -37,7 +37,7 @@ def features(scene: Scene, network) -> dict:
 def run(scene: Scene, network, plan: Plan, weights: Weights = WEIGHTS, seen=ignore) -> torch.Tensor:
     source, naive = features(scene, network), scene.region.of(scene.naive)
     field = match(naive, scene, network, source).consensus
-    wanted = statistics(field, scene, network, source)
+    wanted = statistics(field, scene, source)
     return scene.region.paste(scene.naive, second_pass(naive, wanted, scene, network, weights, plan, seen))
 
 
@@ -186,7 +186,7 @@ def descents(scene, thin):
     """Two of the same scene, which ask the deep layers at every picture and at every third; and their network."""
     source = features(scene, thin)
     field = match(scene.region.of(scene.naive), scene, thin, source).consensus
-    wanted = statistics(field, scene, thin, source)
+    wanted = statistics(field, scene, source)
     network = Asked(thin)
     found = [_Descent(wanted, scene, network, WEIGHTS, deep_every) for deep_every in (1, 3)]
     network.layers.clear()
