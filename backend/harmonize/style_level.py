@@ -17,6 +17,7 @@ from .ops.masks import gaussian_blur
 # examples of level 3 to 4, while smooth paintings (level 1) stayed too photographic with it.
 CONTENT = 2.0
 BOLD_FROM = 3.0  # level
+COARSE_FROM = 2.5  # level
 HISTOGRAM_LAYERS = ("relu1_1", "relu4_1")  # paper, section 3.2
 # Of the paper's weight, for each layer when all four style layers have a histogram term.
 HISTOGRAM_SHARE = 0.5
@@ -53,6 +54,17 @@ def boldness(level: float) -> float:
     and all four look better.
     """
     return min(1.0, (level / BOLD_FROM) ** 0.8)
+
+
+def coarseness(level: float) -> float:
+    """How much of the object's finest detail a brush of this style level paints over, 0..1.
+
+    Where strokes are broad, what is finer than they stays a photograph: letters, and a ship's panel lines under the
+    strokes of a starry night. Painted over: style 1.152 to 1.137, content 0.658 to 0.691, texture 17.69 to 17.87 on
+    five examples of level 3 and more. Fine brushes need it: on an engraving of level 2.6, where 0.8 of it went, style
+    rose from 0.98 to 1.28.
+    """
+    return min(1.0, max(0.0, level - COARSE_FROM))
 
 
 def weights(painting: Tensor, level: float, content: float = 1.0, smoothness: float = 1.0) -> Weights:

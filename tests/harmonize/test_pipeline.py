@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from backend.harmonize.composite import Composite
+from backend.harmonize import pipeline
+from backend.harmonize.composite import Composite, changed
 from backend.harmonize.config import Level
 from backend.harmonize.errors import Cancelled
 from backend.harmonize.memo import Memo
@@ -114,6 +115,25 @@ def test_each_switch_does_something(composite, thin, outcome, changes):
     assert not torch.equal(other.image, outcome.image)
 
 
+@pytest.mark.parametrize("level, repainted", [(1.0, 0), (10.0, 1)])
+def test_a_broad_brush_begins_the_fine_level_without_the_objects_finest_detail(
+    composite, thin, level, repainted, monkeypatch
+):
+    begun = []
+
+    def second_pass(start, wanted, scene, *rest):
+        begun.append((start, scene))
+        return start - 20
+
+    monkeypatch.setattr(pipeline, "second_pass", second_pass)
+    levels = (Level(0.8, Plan(0)), Level(1.0, Plan(0)))
+    harmonize(composite, thin, short(style_level=level, second=levels))
+    (coarse, coarser), (fine, scene) = begun
+    picture = coarser.region.paste(coarser.painting, coarse - 20)
+    assert torch.equal(fine, scene.region.of(changed(composite, picture, scene, repainted)))
+    assert not torch.equal(fine, scene.region.of(changed(composite, picture, scene, 1 - repainted)))
+
+
 def test_no_iterations_at_all(composite, thin):
     first, second = one_level(0)[0], one_level(0)
     check(composite, harmonize(composite, thin, short(first=first, second=second)))
@@ -218,10 +238,10 @@ def stages_of(composite, network, config, memo) -> tuple:
 def test_other_weights_do_not_run_the_first_pass_again(composite, thin):
     memo = Memo()
     harmonize(composite, thin, short(), memo=memo)
-    changed = short(style_level=2.0, content=3.0, smoothness=0.5)
-    outcome, stages = stages_of(composite, thin, changed, memo)
+    other = short(style_level=2.0, content=3.0, smoothness=0.5)
+    outcome, stages = stages_of(composite, thin, other, memo)
     assert "first pass" not in stages and stages.count("second pass") == 5
-    assert same(outcome, harmonize(composite, thin, changed))
+    assert same(outcome, harmonize(composite, thin, other))
 
 
 def test_what_the_first_pass_depends_on_runs_it_again(composite, thin):
@@ -235,10 +255,10 @@ def test_what_the_first_pass_depends_on_runs_it_again(composite, thin):
         (Composite(composite.painting, other.naive, composite.mask), short()),
         (other, short()),
     ]
-    for changed, config in cases:
-        outcome, stages = stages_of(changed, thin, config, memo)
+    for altered, config in cases:
+        outcome, stages = stages_of(altered, thin, config, memo)
         assert "first pass" in stages
-        assert same(outcome, harmonize(changed, thin, config))
+        assert same(outcome, harmonize(altered, thin, config))
 
 
 def test_a_cancelled_first_pass_is_not_kept(composite, thin, outcome):

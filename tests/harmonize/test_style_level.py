@@ -11,6 +11,7 @@ from backend.harmonize.style_level import (
     HIGHEST,
     LOWEST,
     boldness,
+    coarseness,
     estimate,
     noise,
     weights,
@@ -71,6 +72,11 @@ def test_steps_grow_with_the_level_up_to_full_size():
     found = [boldness(level) for level in (1, 1.5, 2, 3, 5, 10)]
     assert found[:4] == sorted(set(found[:4])) and found[0] == pytest.approx(3**-0.8)
     assert found[3:] == [1, 1, 1]
+
+
+def test_broad_brushes_paint_over_fine_detail_and_fine_ones_keep_it():
+    found = [coarseness(level) for level in (1, 2.5, 2.75, 3, 3.5, 10)]
+    assert found == pytest.approx([0, 0, 0.25, 0.5, 1, 1])
 
 
 def test_histograms_at_four_layers_weigh_what_the_papers_two_do():
