@@ -116,31 +116,44 @@ def test_tones_come_from_what_either_field_matched(large):
     assert both == pytest.approx(sum(alone) / 2, abs=3) == lightness(light, dark)
 
 
-def test_a_grey_object_gets_no_blotches_but_keeps_its_strokes(large):
-    """Matched to red on one side and to green on the other it came out so, with narrow strokes of blue."""
+def blotched(large, naive, saturation: float) -> tuple:
+    """A picture that is red on one side and green on the other, as it was matched, with narrow strokes of blue; the
+    field, the scene with an object of the colour `naive`, and two of its columns' parts: left, strokes."""
     red, green, blue = (
-        torch.tensor(colour).view(3, 1, 1)
+        torch.lerp(torch.tensor(120.0), torch.tensor(colour), saturation).view(3, 1, 1)
         for colour in ((160.0, 100, 110), (110.0, 150, 100), (90.0, 110, 190))
     )
     colours = large.painting.clone()
     colours[:, 8:40, 16:48], colours[:, 136:168, 16:48] = red, green
-    grey = replace(large, painting=colours, naive=torch.full_like(colours, 120.0))
+    scene = replace(large, painting=colours, naive=torch.tensor(naive).view(3, 1, 1).expand_as(colours))
     field = everywhere(large, 2, 3)
     field[0, :, field.shape[2] // 2 :] = 18
     inside = core(large)
     column = torch.arange(inside.shape[1])
     left, stroke = column < inside.shape[1] // 2, column % 4 == 0
     picture = torch.where(stroke, blue, torch.where(left, red, green)).expand(3, *inside.shape)
+    return picture, field, scene, left, stroke
 
-    def apart(image: torch.Tensor, columns: torch.Tensor) -> float:
-        chroma = rgb_to_lab(image / 255)[1:]
-        return (
-            (chroma[:, inside & columns].mean(dim=1) - chroma[:, inside & ~columns].mean(dim=1)).norm().item()
-        )
 
-    after = toned(picture, field, grey)
-    assert apart(after, left) < 0.2 * apart(picture, left)
-    assert apart(after, stroke) > LEAST_CONTRAST * apart(picture, stroke)
+def apart(image: torch.Tensor, inside: torch.Tensor, columns: torch.Tensor) -> float:
+    """How far the mean chroma `inside` differs between these columns and the others."""
+    chroma = rgb_to_lab(image / 255)[1:]
+    return (chroma[:, inside & columns].mean(dim=1) - chroma[:, inside & ~columns].mean(dim=1)).norm().item()
+
+
+def test_a_grey_object_gets_no_blotches_but_keeps_its_strokes(large):
+    picture, field, grey, left, stroke = blotched(large, (120.0, 120, 120), 1.0)
+    inside, after = core(large), toned(picture, field, grey)
+    assert apart(after, inside, left) < 0.2 * apart(picture, inside, left)
+    assert apart(after, inside, stroke) > LEAST_CONTRAST * apart(picture, inside, stroke)
+
+
+def test_a_colourful_object_keeps_a_paintings_many_colours_and_not_the_blotches_of_a_muted_one(large):
+    def kept(saturation: float) -> float:
+        picture, field, yellow, left, _ = blotched(large, (230.0, 200, 30), saturation)
+        return apart(toned(picture, field, yellow), core(large), left) / apart(picture, core(large), left)
+
+    assert kept(1.0) > 0.8 and kept(0.1) < 0.3
 
 
 def test_where_nothing_was_matched_tones_stay(scene):
