@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from backend.harmonize.ops import histogram
 from backend.harmonize.ops.histogram import BINS, histogram_gradient, quantiles, remap
 from tests.oracles.histogram import exact_rank_match, rank_bounds
 
@@ -57,6 +58,16 @@ def test_two_groups_of_equal_values_get_the_medians_of_the_targets_halves():
     features = torch.tensor([[4.0, 4.0, 9.0, 9.0]])
     target = quantiles(torch.linspace(0, 100, 1001)[None])
     assert remap(features, ones(features), target).tolist()[0] == pytest.approx([25, 25, 75, 75], abs=0.01)
+
+
+@pytest.mark.parametrize("at_once", [1, 700, 5000])
+def test_counted_run_by_run_it_is_the_same(generator, at_once, monkeypatch):
+    """Each position alone, runs of a hundred with a shorter last one, and all at once."""
+    features, weight = torch.randn(7, 550, generator=generator), torch.rand(550, generator=generator)
+    target = quantiles(torch.randn(7, 300, generator=generator))
+    expected = remap(features, weight, target)
+    monkeypatch.setattr(histogram, "AT_ONCE", at_once)
+    assert torch.equal(remap(features, weight, target), expected)
 
 
 def test_the_targets_own_values_stay(generator):
