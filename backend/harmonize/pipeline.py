@@ -132,7 +132,8 @@ class _Run:
         # The features are named nowhere here: of a large canvas they are half a gigabyte.
         wanted = statistics(mapping.consensus, scene, self._source(scene, SECOND_LAYERS))
         if picture is not None:
-            repainted = coarseness(self.style_level)
+            scale = self._mask_scale(tuple(scene.painting.shape[1:]))
+            repainted = coarseness(self.style_level, scale)
             start = scene.region.of(changed(self._composite, picture, scene, repainted))
         elif self._config.published:
             start = scene.region.of(scene.naive)

@@ -115,10 +115,12 @@ def test_each_switch_does_something(composite, thin, outcome, changes):
     assert not torch.equal(other.image, outcome.image)
 
 
-@pytest.mark.parametrize("level, repainted", [(1.0, 0), (10.0, 1)])
+@pytest.mark.parametrize("level, reference, repainted", [(1.0, 140, 0), (10.0, 140, 1), (10.0, 300, 0)])
 def test_a_broad_brush_begins_the_fine_level_without_the_objects_finest_detail(
-    composite, thin, level, repainted, monkeypatch
+    composite, thin, level, reference, repainted, monkeypatch
 ):
+    """The painting is 144 px, which stands for 700 px, or for less than half of them."""
+    monkeypatch.setattr(pipeline, "REFERENCE_SIZE", reference)
     begun = []
 
     def second_pass(start, wanted, scene, *rest):

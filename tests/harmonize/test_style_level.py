@@ -75,8 +75,13 @@ def test_steps_grow_with_the_level_up_to_full_size():
 
 
 def test_broad_brushes_paint_over_fine_detail_and_fine_ones_keep_it():
-    found = [coarseness(level) for level in (1, 2.5, 2.75, 3, 3.5, 10)]
+    found = [coarseness(level, 1.0) for level in (1, 2.5, 2.75, 3, 3.5, 10)]
     assert found == pytest.approx([0, 0, 0.25, 0.5, 1, 1])
+
+
+def test_at_half_the_size_no_detail_is_finer_than_a_stroke():
+    found = [coarseness(10, scale) for scale in (0.1, 0.5, 0.625, 0.75, 1, 8)]
+    assert found == pytest.approx([0, 0, 0.5, 1, 1, 1])
 
 
 def test_histograms_at_four_layers_weigh_what_the_papers_two_do():
