@@ -9,6 +9,7 @@ from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
 from backend.harmonize.postprocess import (
     BASE_CONTRAST,
     BASE_LIMITS,
+    EDGE_SHARE,
     FLAT,
     base_contrast,
     denoise_chroma,
@@ -97,9 +98,27 @@ def test_flatness_is_half_at_its_contrast():
     rows, columns = torch.meshgrid(torch.arange(40), torch.arange(40), indexing="ij")
     checkers = 0.5 + FLAT * ((rows + columns) % 2 * 2.0 - 1).expand(3, -1, -1)
     torch.testing.assert_close(
-        flatness(checkers)[:, 12:28, 12:28], torch.full((1, 16, 16), 0.5), atol=1e-3, rtol=0
+        flatness(checkers, FLAT, 4.0)[:, 12:28, 12:28], torch.full((1, 16, 16), 0.5), atol=1e-3, rtol=0
     )
-    assert flatness(torch.full((3, 20, 20), 0.3)).min() > 0.999
+    assert flatness(torch.full((3, 20, 20), 0.3), FLAT, 4.0).min() > 0.999
+
+
+def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none():
+    """A flat blue painting: patches alone would leave nothing of a red object's edge."""
+    painting = torch.tensor([0.3, 0.4, 0.7]).view(3, 1, 1).expand(3, 40, 40).contiguous()
+    image = torch.tensor([0.5, 0.1, 0.1]).view(3, 1, 1).repeat(1, 32, 48)
+    image[:, :, 24:] *= 2
+    everywhere = torch.ones(1, 32, 48)
+
+    def lightness(naive):
+        return rgb_to_lab(synthesize(image, painting, naive, everywhere, seed=0))[:, 16]
+
+    kept, lost = lightness(image), lightness(torch.full_like(image, 0.5))
+    step, own = kept[0, 24] - kept[0, 23], rgb_to_lab(image)[0, 16]
+    assert 0.5 * EDGE_SHARE < step / (own[24] - own[23]) < EDGE_SHARE
+    assert (lost[0, 24] - lost[0, 23]).abs() < 0.1
+    torch.testing.assert_close(kept[:, [4, 44]], lost[:, [4, 44]], atol=0.1, rtol=0)  # far from the edge
+    assert (kept[2] < 0).all()  # blue to the edge itself
 
 
 @pytest.mark.parametrize("top, left", [(0, 0), (13, 7), (70, 66)])
@@ -136,9 +155,9 @@ def test_enlarging_gives_back_the_paintings_own_texture():
 
 def test_the_base_begins_at_a_contrast_that_grows_with_the_paintings_own(generator):
     noise = torch.randn(3, 60, 70, generator=generator)
-    faint, strong, flat, wild = (base_contrast((0.5 + a * noise).clamp(0, 1)) for a in (0.03, 0.06, 0, 1))
+    faint, strong, flat, wild = (base_contrast((0.5 + a * noise).clamp(0, 1)) for a in (0.06, 0.12, 0, 1))
     # The deviation within 5 x 5 of 25 independent values is a little below that of all.
-    assert 0.9 * 0.03 * BASE_CONTRAST < faint < 0.03 * BASE_CONTRAST and strong == pytest.approx(
+    assert 0.9 * 0.06 * BASE_CONTRAST < faint < 0.06 * BASE_CONTRAST and strong == pytest.approx(
         2 * faint, rel=0.01
     )
     assert (flat, wild) == BASE_LIMITS
