@@ -26,7 +26,8 @@ def panel():
 
 
 def layers(parent=None):
-    nodes = (parent or doc.rootNode()).childNodes()
+    # A layer that Krita is just adding or removing in another thread is None here.
+    nodes = filter(None, (parent or doc.rootNode()).childNodes())
     return [[node.name(), node.visible()] for node in nodes if not node.type().endswith("mask")]
 
 
