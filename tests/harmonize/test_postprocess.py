@@ -11,6 +11,7 @@ from backend.harmonize.postprocess import (
     BASE_LIMITS,
     EDGE_SHARE,
     FLAT,
+    FLAT_RADIUS,
     base_contrast,
     denoise_chroma,
     enlarge,
@@ -98,9 +99,12 @@ def test_flatness_is_half_at_its_contrast():
     rows, columns = torch.meshgrid(torch.arange(40), torch.arange(40), indexing="ij")
     checkers = 0.5 + FLAT * ((rows + columns) % 2 * 2.0 - 1).expand(3, -1, -1)
     torch.testing.assert_close(
-        flatness(checkers, FLAT, 4.0)[:, 12:28, 12:28], torch.full((1, 16, 16), 0.5), atol=1e-3, rtol=0
+        flatness(checkers, FLAT, FLAT_RADIUS)[:, 12:28, 12:28],
+        torch.full((1, 16, 16), 0.5),
+        atol=1e-3,
+        rtol=0,
     )
-    assert flatness(torch.full((3, 20, 20), 0.3), FLAT, 4.0).min() > 0.999
+    assert flatness(torch.full((3, 20, 20), 0.3), FLAT, FLAT_RADIUS).min() > 0.999
 
 
 def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none():

@@ -3,7 +3,7 @@
 import time
 
 SHOWN = "digest(doc)"
-NODES = "[node.uniqueId().toString() for node in doc.rootNode().childNodes()]"
+NODES = "[node.uniqueId().toString() for node in documents.children(doc.rootNode())]"
 ABOVE = [["Background", True], ["object", False], ["object (harmonized)", True]]
 BEFORE = [["Background", True], ["object", True]]
 

@@ -43,6 +43,14 @@ def test_the_active_layer_comes_back_above_its_hidden_original(whole):
     ]  # fmt: skip
 
 
+def test_a_layer_that_krita_is_just_removing_is_passed_over(whole, monkeypatch):
+    driver, _, document = whole
+    node, there = type(document.rootNode()), type(document.rootNode()).childNodes
+    monkeypatch.setattr(node, "childNodes", lambda self: [*there(self), None])
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert document.nodeByName("object (harmonized)").visible()
+
+
 def test_replacing_leaves_one_layer(whole):
     driver, _, document = whole
     driver.session.settings.result = REPLACE

@@ -68,9 +68,17 @@ def box_of(rect) -> Box:
     return Box(rect.x(), rect.y(), rect.x() + rect.width(), rect.y() + rect.height())
 
 
+def children(node: Node) -> List[Node]:
+    """What lies in `node`, bottom to top.
+
+    Krita counts its children, then asks for one after the other: one removed meanwhile in another thread is None.
+    """
+    return [child for child in node.childNodes() if child is not None]
+
+
 def walk(node: Node) -> Iterator[Node]:
     """All nodes below `node`, bottom to top, parents before their children."""
-    for child in node.childNodes():
+    for child in children(node):
         yield child
         yield from walk(child)
 

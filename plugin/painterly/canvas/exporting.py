@@ -198,7 +198,7 @@ def _hide_above(node: Node, within: str = "") -> None:
     for layer in documents.ancestors(node):
         if documents.node_id(layer) == within:
             break
-        siblings = layer.parentNode().childNodes()
+        siblings = documents.children(layer.parentNode())
         index = next(i for i, other in enumerate(siblings) if other.uniqueId() == layer.uniqueId())
         for above in siblings[index + 1 :]:
             if not documents.is_mask(above):

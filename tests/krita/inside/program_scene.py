@@ -9,6 +9,7 @@ import random
 
 import painterly.extension
 from krita import Krita
+from painterly.canvas import documents
 from PyQt5 import QtCore, QtGui, QtWidgets  # noqa: F401
 
 K = Krita.instance()
@@ -26,8 +27,7 @@ def panel():
 
 
 def layers(parent=None):
-    # A layer that Krita is just adding or removing in another thread is None here.
-    nodes = filter(None, (parent or doc.rootNode()).childNodes())
+    nodes = documents.children(parent or doc.rootNode())
     return [[node.name(), node.visible()] for node in nodes if not node.type().endswith("mask")]
 
 
