@@ -36,7 +36,7 @@ FUNCTIONS = {
     "matching": ("ops.matching.nearest_neighbours", "second_pass.match"),
     "Gram": ("ops.gram.gram", "ops.gram.gram_gradient"),
     "histogram": ("ops.histogram.quantiles", "ops.histogram.histogram_gradient"),
-    "PatchMatch": ("ops.patchmatch.patchmatch", "ops.field.vote", "ops.field.closest_vote"),
+    "PatchMatch": ("ops.patchmatch.patchmatch", "ops.quilting.quilt", "ops.field.vote"),
     "guided filter": ("ops.guided_filter.guided_filter",),
 }
 # ATen's names: a convolution's backward has its own, so does what else of a VGG has a backward.

@@ -30,8 +30,9 @@ from .step import OnStep, ignore
 from .style_level import Weights, boldness, coarseness, content_weight, estimate, weights, with_histograms
 
 ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
-# In full-resolution iterations over equally many pixels: offering every position a match, and all that follows.
-PROPOSAL_COST, LAST_COST = 0.05, 0.5
+# In full-resolution iterations over equally many pixels: offering every position a match, in patch synthesis and when
+# enlarging, and all that follows.
+SYNTHESIS_COST, ENLARGING_COST, LAST_COST = 0.03, 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -267,8 +268,8 @@ class _Run:
         enlarging = postprocess.enlarging_proposals(size) if size != working else 0
         larger = math.prod(size) / math.prod(working)
         return [
-            Stage("postprocess", synthesis, PROPOSAL_COST),
-            Stage("postprocess", enlarging, PROPOSAL_COST * larger),
+            Stage("postprocess", synthesis, SYNTHESIS_COST),
+            Stage("postprocess", enlarging, ENLARGING_COST * larger),
             Stage("postprocess", 1, LAST_COST * larger),
         ]
 

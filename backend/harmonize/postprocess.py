@@ -9,40 +9,36 @@ from torch import Tensor
 
 from .composite import Region, around, resize
 from .ops.color import lab_to_rgb, luminance, rgb_to_lab
-from .ops.field import closest_vote, vote
+from .ops.field import vote
 from .ops.guided_filter import box_mean, guided_filter
 from .ops.masks import gaussian_blur
 from .ops.patchmatch import patchmatch, proposals
+from .ops.quilting import proposals as quilt_proposals
+from .ops.quilting import quilt
 
 CHROMA_RADIUS, CHROMA_EPS = 2, 0.1**2  # paper, section 3.4
-PATCH = 7
 # Base and detail: what has less contrast than this many times the painting's own stays in the detail layer. So a
-# rough brush keeps its strokes and a smooth one is kept from worms: style 1.375 to 1.364, texture 14.29 to 14.38
-# on 12 examples against the same contrast for all (0.22, their average then).
-BASE_RADIUS, BASE_CONTRAST, BASE_LIMITS = 2, 2.0, (0.08, 0.4)
-# Deviation from the paper: where the pasted object has edges, this share of the lightness stays the image's own, since
-# of an edge that the painting has nowhere patches make a blur. An edge is a standard deviation of luminance (0..1)
-# above EDGE, in a Gaussian window of EDGE_RADIUS pixels. So elsewhere more can be the painting's: a base contrast of 2
-# instead of 4.4, a tolerance of 0.06 instead of 0.04; all of it style 1.277 to 1.278, content 0.742 to 0.765, texture
-# 14.47 to 14.40, seam 1.26 to 1.28 on 12 examples.
-EDGE_SHARE, EDGE, EDGE_RADIUS = 0.6, 0.08, 1.5
-# Deviation from the paper, whose detail layer is the image's own: where the pasted object itself is flat, pass 2
-# invents its detail, and it looks like worms; the painting's patches have real one. Flat is a standard deviation
-# of luminance (0..1) below FLAT, in a Gaussian window of FLAT_RADIUS pixels. Texture 14.38 to 14.19 on 12 examples,
-# style 1.282 to 1.279, content 0.709 to 0.712; at twice FLAT 13.99, 1.294 and 0.714.
-FLAT, FLAT_RADIUS = 0.02, 4.0
-# Deviation from the paper, which averages overlapping patches: a pixel listens to those that fit it best.
-# Averages are grey and soft: style 1.74 against 1.62 on four examples, with tolerance 0.02.
-TOLERANCE, REACH = 0.06, 2.0
+# rough brush keeps its strokes and a smooth one is kept from worms.
+BASE_RADIUS, BASE_CONTRAST, BASE_LIMITS = 2, 0.7, (0.02, 0.14)
+# Deviation from the paper, which replaces each patch by its nearest neighbour and averages: where the painting has
+# nothing like it neighbours disagree, and their average is grey and soft. Here pieces are laid that also fit one
+# another, and pixels average their neighbours' only by a Gaussian of sigma REACH (pixels), VOTERS wide. COHERENCE
+# grows with the painting's own variance, up to its limit: smooth paintings would become mosaics. Where the pasted
+# object has form, a standard deviation of luminance (0..1) above FORM in a Gaussian window of FORM_RADIUS pixels,
+# resemblance counts up to FORM_WEIGHT times more: faces would become mosaics.
+COHERENCE, COHERENCE_LIMIT, REACH, VOTERS = 1500.0, 6.0, 1.25, 5
+FORM, FORM_RADIUS, FORM_WEIGHT = 0.03, 3.0, 15.0
+# Deviation from the paper: where the pasted object has edges (EDGE and EDGE_RADIUS as for form), the lightness stays
+# the image's own, since of an edge that the painting has nowhere patches make a blur.
+# All of it, with the base contrast (was 2): style 1.278 to 1.267, content 0.765 to 0.778, texture 14.40 to 14.41 on 12
+# examples, and sharper by eye.
+EDGE, EDGE_RADIUS = 0.08, 1.5
 # Patches are compared in CIELAB, scaled so that grey differences weigh as in RGB: there brightness alone
 # decides and blotches of a foreign hue come in.
 MATCHING_LAB = 0.017
-# Of unlike patches the flattest differ least from anything: a flat patch pays this share of the contrast it lacks.
-# Half of it: style 1.405 to 1.388, texture 14.40 to 14.96 on 12 examples.
-FLATNESS = 0.25
-# Every second position in both directions is matched: a pixel is still covered by 9 to 16 patches.
-STRIDE = 2
-SYNTHESIS_ROUNDS, ENLARGING_ROUNDS = 4, 2
+SYNTHESIS_ROUNDS = 2
+# Enlarging matches patches at every second position in both directions: a pixel is still covered by 9 to 16.
+PATCH, STRIDE, ENLARGING_ROUNDS = 7, 2, 2
 
 
 def denoise_chroma(image: Tensor) -> Tensor:
@@ -59,7 +55,7 @@ def nothing() -> None:
 
 def synthesis_proposals(size: tuple[int, int]) -> int:
     """How often `synthesize` calls `on_proposal` for a painting of `size` (H, W)."""
-    return proposals(size, SYNTHESIS_ROUNDS)
+    return quilt_proposals(size, SYNTHESIS_ROUNDS)
 
 
 def enlarging_proposals(size: tuple[int, int]) -> int:
@@ -78,37 +74,49 @@ def synthesize(
 ) -> Tensor:
     """`image` (3, h, w) with its base rebuilt from patches of `painting` (3, H, W), both 0..1.
 
-    Every 7x7 patch at `where` (1, h, w) > 0 is replaced by its nearest patch of the painting; the
-    image's own detail layer is added back, because overlapping patches blur, but where the object as it was
-    pasted, `naive` like `image`, is flat; where that has edges, so is a share of its lightness. `on_proposal` is
-    `patchmatch`'s.
+    The image at `where` (1, h, w) > 0 is laid anew from pieces of the painting; the image's own detail layer is
+    added back, and where the object as it was pasted, `naive` like `image`, has edges, so is its lightness.
+    `on_proposal` is `quilt`'s.
     """
     wanted = where[0] > 0
-    matched, source = _matching_lab(image), _matching_lab(painting)
-    field, cost = _field(matched, source, wanted, seed, rounds, FLATNESS, on_proposal)
-    rebuilt, count = closest_vote(field, painting, PATCH, cost / (3 * PATCH**2), TOLERANCE, REACH)
-    covered = (count > 0) & wanted
-    rebuilt = torch.where(covered, rebuilt, image)
+    laid = _laid(image, painting, naive, wanted, seed, rounds, on_proposal)
     contrast = base_contrast(painting)
-    base = _base(rebuilt, contrast)
-    flat = flatness(naive, FLAT, FLAT_RADIUS)
-    detail = torch.lerp(image - _base(image, contrast), rebuilt - base, flat)
-    edges = 1 - flatness(naive, EDGE, EDGE_RADIUS)
-    painted = _lightness_of(image, (base + detail).clamp(0, 1), EDGE_SHARE * edges)
-    return torch.where(wanted, painted, image)
+    detail = image - _base(image, contrast)
+    rebuilt = (_base(torch.where(wanted, laid, image), contrast) + detail).clamp(0, 1)
+    edges = roughness(naive, EDGE, EDGE_RADIUS)
+    return torch.where(wanted, _with_lightness(image, rebuilt, edges), image)
 
 
-def flatness(picture: Tensor, contrast: float, radius: float) -> Tensor:
-    """How flat a picture (3, h, w), 0..1, is around each pixel: (1, h, w), from 1 where all is one luminance to 0.
+def _laid(
+    image: Tensor,
+    painting: Tensor,
+    naive: Tensor,
+    wanted: Tensor,
+    seed: int,
+    rounds: int,
+    on_proposal: Callable[[], None],
+) -> Tensor:
+    """`image` of pieces of the `painting` that fit one another, where `wanted` (h, w); 0 elsewhere."""
+    weight = 1 + FORM_WEIGHT * roughness(naive, FORM, FORM_RADIUS)[0]
+    coherence = min(COHERENCE * own_contrast(painting) ** 2, COHERENCE_LIMIT)
+    generator = torch.Generator().manual_seed(seed)
+    matched, source = _matching_lab(image), _matching_lab(painting)
+    field = quilt(matched, source, wanted, weight, generator, coherence, rounds, on_proposal)
+    return vote(field, painting, VOTERS, REACH)[0]
 
-    Half flat is a standard deviation of luminance of `contrast` in a Gaussian window of sigma `radius`, pixels.
+
+def roughness(picture: Tensor, contrast: float, radius: float) -> Tensor:
+    """How rough a picture (3, h, w), 0..1, is around each pixel: (1, h, w), from 0 where all is one luminance to 1.
+
+    It is half where the standard deviation of luminance is `contrast`, in a Gaussian window of sigma `radius`, pixels.
     """
     lum = luminance(picture)
     mean, square = (gaussian_blur(x, radius) for x in (lum, lum**2))
-    return 1 / (1 + (square - mean**2).clamp_min(0) / contrast**2)
+    variance = (square - mean**2).clamp_min(0)
+    return variance / (variance + contrast**2)
 
 
-def _lightness_of(other: Tensor, image: Tensor, share: Tensor) -> Tensor:
+def _with_lightness(other: Tensor, image: Tensor, share: Tensor) -> Tensor:
     """`image` (3, h, w), 0..1, with a `share` (1, h, w) of the lightness (CIELAB) of the `other`, its own chroma."""
     lab = rgb_to_lab(image)
     lightness = torch.lerp(lab[:1], rgb_to_lab(other)[:1], share)
@@ -116,11 +124,14 @@ def _lightness_of(other: Tensor, image: Tensor, share: Tensor) -> Tensor:
 
 
 def base_contrast(painting: Tensor) -> float:
-    """The contrast (0..1) beyond which an edge belongs to the base of this painting (3, H, W), 0..1: from the mean
-    standard deviation in windows of the guided filter's radius."""
+    """The contrast (0..1) beyond which an edge belongs to the base of this painting (3, H, W), 0..1."""
+    return min(max(BASE_CONTRAST * own_contrast(painting), BASE_LIMITS[0]), BASE_LIMITS[1])
+
+
+def own_contrast(painting: Tensor) -> float:
+    """The mean standard deviation (0..1) of a painting (3, H, W), 0..1, in windows of the guided filter's radius."""
     mean, square = (box_mean(x, BASE_RADIUS) for x in (painting, painting**2))
-    own = (square - mean**2).clamp_min(0).mean(dim=0).sqrt().mean().item()
-    return min(max(BASE_CONTRAST * own, BASE_LIMITS[0]), BASE_LIMITS[1])
+    return (square - mean**2).clamp_min(0).mean(dim=0).sqrt().mean().item()
 
 
 def enlarge(
@@ -161,7 +172,7 @@ def _textured(
     part = region.of(resize(image, size)).clamp(0, 1)
     blurred = resize(resize(painting, tuple(image.shape[1:])), size).clamp(0, 1)
     blurred = blurred[None].contiguous(memory_format=torch.channels_last)[0]  # as PatchMatch reads it
-    field, _ = _field(part, blurred, wanted, seed, rounds, 0.0, on_proposal)
+    field = _field(part, blurred, wanted, seed, rounds, on_proposal)
     lost = blurred.neg_().add_(painting)
     detail, count = vote(field, lost, PATCH)
     part += torch.where(count > 0, detail, 0.0)
@@ -169,30 +180,18 @@ def _textured(
 
 
 def _field(
-    image: Tensor,
-    painting: Tensor,
-    wanted: Tensor,
-    seed: int,
-    rounds: int,
-    flatness: float,
-    on_proposal: Callable[[], None],
-) -> tuple[Tensor, Tensor]:
-    """The field at every second wanted position, and what `patchmatch` says its patches cost."""
+    image: Tensor, painting: Tensor, wanted: Tensor, seed: int, rounds: int, on_proposal: Callable[[], None]
+) -> Tensor:
+    """The field at every second wanted position."""
     sparse = torch.zeros_like(wanted)
     sparse[::STRIDE, ::STRIDE] = wanted[::STRIDE, ::STRIDE]
     if not sparse.any():
         sparse = wanted
     generator = torch.Generator().manual_seed(seed)
-    return patchmatch(
-        image,
-        painting,
-        sparse,
-        generator,
-        patch=PATCH,
-        rounds=rounds,
-        flatness=flatness,
-        on_proposal=on_proposal,
+    field, _ = patchmatch(
+        image, painting, sparse, generator, patch=PATCH, rounds=rounds, on_proposal=on_proposal
     )
+    return field
 
 
 def _matching_lab(image: Tensor) -> Tensor:

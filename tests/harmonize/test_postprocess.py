@@ -9,13 +9,10 @@ from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
 from backend.harmonize.postprocess import (
     BASE_CONTRAST,
     BASE_LIMITS,
-    EDGE_SHARE,
-    FLAT,
-    FLAT_RADIUS,
     base_contrast,
     denoise_chroma,
     enlarge,
-    flatness,
+    roughness,
     synthesize,
 )
 from tests.harmonize.scenes import painted
@@ -74,7 +71,7 @@ def test_synthesis_brings_the_paintings_colours():
     assert result[2].mean() < 0.3 * image[2].mean()
 
 
-def test_a_single_wanted_pixel_off_the_stride_is_served():
+def test_a_single_wanted_pixel_is_served():
     where = torch.zeros(1, 32, 32)
     where[0, 11, 13] = 1
     image = painted(32, 32, seed=5)
@@ -82,29 +79,13 @@ def test_a_single_wanted_pixel_off_the_stride_is_served():
     assert (result != image).any(dim=0).sum() == 1
 
 
-def test_invented_detail_stays_only_where_the_object_has_form(generator):
-    """A checkerboard that pass 2 made on half a flat object; the painting has nothing of the kind."""
-    painting = torch.full((3, 40, 40), 0.5)
-    painting[:, :, 20:] = 0.9
-    rows, columns = torch.meshgrid(torch.arange(32), torch.arange(48), indexing="ij")
-    invented = ((rows + columns) % 2 - 0.5).expand(3, -1, -1) * 0.04
-    naive = torch.full((3, 32, 48), 0.5)
-    naive[:, :, :24] += torch.rand(1, 32, 24, generator=generator) - 0.5
-    result = synthesize(0.5 + invented, painting, naive, torch.ones(1, 32, 48), seed=0)
-    assert (result - 0.5)[:, :, 36:].abs().max() < 1e-3
-    torch.testing.assert_close((result - 0.5)[:, :, :12], invented[:, :, :12], atol=5e-3, rtol=0)
-
-
-def test_flatness_is_half_at_its_contrast():
+def test_roughness_is_half_at_its_contrast():
     rows, columns = torch.meshgrid(torch.arange(40), torch.arange(40), indexing="ij")
-    checkers = 0.5 + FLAT * ((rows + columns) % 2 * 2.0 - 1).expand(3, -1, -1)
+    checkers = 0.5 + 0.05 * ((rows + columns) % 2 * 2.0 - 1).expand(3, -1, -1)
     torch.testing.assert_close(
-        flatness(checkers, FLAT, FLAT_RADIUS)[:, 12:28, 12:28],
-        torch.full((1, 16, 16), 0.5),
-        atol=1e-3,
-        rtol=0,
+        roughness(checkers, 0.05, 2.0)[:, 12:28, 12:28], torch.full((1, 16, 16), 0.5), atol=1e-3, rtol=0
     )
-    assert flatness(torch.full((3, 20, 20), 0.3), FLAT, FLAT_RADIUS).min() > 0.999
+    assert roughness(torch.full((3, 20, 20), 0.3), 0.05, 2.0).max() < 0.001
 
 
 def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none():
@@ -119,7 +100,7 @@ def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none()
 
     kept, lost = lightness(image), lightness(torch.full_like(image, 0.5))
     step, own = kept[0, 24] - kept[0, 23], rgb_to_lab(image)[0, 16]
-    assert 0.5 * EDGE_SHARE < step / (own[24] - own[23]) < EDGE_SHARE
+    assert 0.5 < step / (own[24] - own[23]) <= 1
     assert (lost[0, 24] - lost[0, 23]).abs() < 0.1
     torch.testing.assert_close(kept[:, [4, 44]], lost[:, [4, 44]], atol=0.1, rtol=0)  # far from the edge
     assert (kept[2] < 0).all()  # blue to the edge itself

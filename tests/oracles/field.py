@@ -1,5 +1,7 @@
 """Nearest-neighbour fields, position by position."""
 
+import math
+
 import numpy as np
 
 
@@ -49,8 +51,8 @@ def matched_set(field: np.ndarray, shape: tuple, grow: int) -> np.ndarray:
     return found
 
 
-def vote(field: np.ndarray, source: np.ndarray, patch: int) -> tuple:
-    """Lay each position's source patch down, pixel by pixel; the mean picture and the counts."""
+def vote(field: np.ndarray, source: np.ndarray, patch: int, reach: float = math.inf) -> tuple:
+    """Lay each position's source patch down, pixel by pixel; the mean picture and the sums of weights."""
     radius = patch // 2
     _, height, width = field.shape
     total, count = np.zeros((len(source), height, width)), np.zeros((1, height, width))
@@ -63,6 +65,7 @@ def vote(field: np.ndarray, source: np.ndarray, patch: int) -> tuple:
                     row, column = field[0, y, x] + dy, field[1, y, x] + dx
                     inside = 0 <= row < source.shape[1] and 0 <= column < source.shape[2]
                     if inside and 0 <= y + dy < height and 0 <= x + dx < width:
-                        total[:, y + dy, x + dx] += source[:, row, column]
-                        count[0, y + dy, x + dx] += 1
-    return total / np.maximum(count, 1), count
+                        weight = math.exp(-(dy**2 + dx**2) / (2 * reach**2))
+                        total[:, y + dy, x + dx] += weight * source[:, row, column]
+                        count[0, y + dy, x + dx] += weight
+    return total / np.where(count > 0, count, 1), count

@@ -110,51 +110,25 @@ def matched_set(field: Tensor, shape: tuple[int, int], grow: int = 1) -> Tensor:
     return found > 0
 
 
-def vote(field: Tensor, source: Tensor, patch: int) -> tuple[Tensor, Tensor]:
+def vote(field: Tensor, source: Tensor, patch: int, reach: float = torch.inf) -> tuple[Tensor, Tensor]:
     """The picture that overlapping source patches give: each position's patch is laid around it and
     all that cover a pixel are averaged.
 
-    `source` (C, H, W) float on the field's source grid. Returns the mean (C, h, w), and the number of
-    patches over each pixel (1, h, w); the mean is 0 where that is 0.
+    `source` (C, H, W) float on the field's source grid. A patch weighs as a Gaussian of its centre's distance from
+    the pixel, of `reach` pixels. Returns the mean (C, h, w), and the sum of weights over each pixel (1, h, w),
+    which is the number of patches where all weigh the same; the mean is 0 where that is 0.
     """
-    weights = source.new_ones(()).expand(patch * patch, *field.shape[1:])
-    return _laid(field, source, patch, weights)
-
-
-def closest_vote(
-    field: Tensor, source: Tensor, patch: int, cost: Tensor, tolerance: float, reach: float
-) -> tuple[Tensor, Tensor]:
-    """Like `vote`, but a pixel listens to the patches that fit best and are centred near it.
-
-    `cost` (h, w) is each patch's mean squared difference. A patch's weight falls off as a Gaussian of the
-    root of its cost above that of the best patch over the pixel (standard deviation `tolerance`) and of the
-    pixel's distance to its centre (`reach`, pixels). Returns the mean and the sum of weights (1, h, w).
-    """
-    radius, (height, width) = patch // 2, cost.shape
-    cost = torch.where(field[0] >= 0, cost, torch.inf)[None]
-    best = -F.max_pool2d(-cost, patch, stride=1, padding=radius)
-    padded = F.pad(cost, (radius,) * 4, value=torch.inf)
-    weights = []
-    for dy in range(-radius, radius + 1):
-        for dx in range(-radius, radius + 1):
-            own = padded[:, radius + dy : radius + dy + height, radius + dx : radius + dx + width]
-            fit = (best - own) / (2 * tolerance**2) - (dy * dy + dx * dx) / (2 * reach**2)
-            weights.append(torch.where(own < torch.inf, fit.exp(), 0.0)[0])
-    return _laid(field, source, patch, torch.stack(weights))
-
-
-def _laid(field: Tensor, source: Tensor, patch: int, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Source patches laid around each position and averaged by `weights` (patch^2, h, w): for each offset
-    the weight that a pixel gives to its neighbour's patch. Also their sum (1, h, w)."""
     _, height, width = field.shape
     radius, limits = patch // 2, tuple(source.shape[1:])
+    step = torch.arange(-radius, radius + 1, device=source.device)
+    weights = torch.exp(-(step[:, None] ** 2 + step**2) / (2 * reach**2)).flatten()
     total = source.new_zeros(source.shape[0], height, width)
     count = source.new_zeros(1, height, width)
     rows = max(1, AT_ONCE // width)
     for top in range(0, height, rows):
         band, first = slice(top, min(top + rows, height)), max(0, top - radius)
         proposals = neighbour_proposals(field[:, first : band.stop + radius], radius, limits)
-        for proposal, weight in zip(proposals, weights[:, band]):
+        for proposal, weight in zip(proposals, weights):
             # The neighbour at offset d says what lies here: its match minus d.
             row, column = proposal[:, top - first : band.stop - first]
             valid = (row >= 0) * weight

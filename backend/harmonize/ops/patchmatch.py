@@ -36,10 +36,6 @@ class _Search:
     reach: int  # a patch goes this far from its centre
     match: Tensor  # (2, N)
     cost: Tensor  # (N,)
-    contrasts: (
-        tuple[Tensor, Tensor] | None
-    )  # summed squared differences of a patch from its mean: (N,), (H * W,)
-    flatness: float  # what a patch pays for contrast it lacks; at 0 no contrasts are asked
     on_proposal: Callable[[], None]
 
     def propose(self, candidate: Tensor, valid: Tensor | None = None) -> None:
@@ -66,19 +62,13 @@ class _Search:
 
     def distance(self, centre: Tensor, numbers: Tensor | slice = slice(None)) -> Tensor:
         """Summed squared differences of the patches at the positions of these `numbers`, n of them (all), to those
-        around `centre` (2, n), with the price of flatness: (n,)."""
+        around `centre` (2, n): (n,)."""
         at = self.at[:, numbers] + self.reach
-        if self.contrasts is not None:
-            own, other = self.contrasts[0][numbers], self.contrasts[1]
 
         def of(part: slice) -> Tensor:
-            difference = _patches(self.source, centre[:, part], self.offsets)
-            difference -= _patches(self.query, at[:, part], self.offsets)
-            squared = difference.square_().sum(dim=(1, 2))
-            if self.contrasts is None:
-                return squared
-            there = other[centre[0, part] * self.limits[1] + centre[1, part]]
-            return squared + self.flatness * (own[part] - there).clamp_min(0)
+            difference = patches(self.source, centre[:, part], self.offsets)
+            difference -= patches(self.query, at[:, part], self.offsets)
+            return difference.square_().sum(dim=(1, 2))
 
         return chunked(of, centre.shape[1], AT_ONCE)
 
@@ -88,22 +78,18 @@ def patchmatch(
     source: Tensor,
     where: Tensor,
     generator: torch.Generator,
-    start: Tensor | None = None,
     patch: int = 7,
     rounds: int = 4,
-    flatness: float = 0.0,
     on_proposal: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
     """The field from `query` (C, h, w) to `source` (C, H, W), float of one range, at bool `where` (h, w).
 
-    `start` is a field to begin with (-1 where it knows nothing); random otherwise. Patches are `patch`
+    Patches are `patch`
     pixels square around each position (edges replicated in the query, whole in the source). Returns the
-    field (2, h, w), -1 outside `where`, and the summed squared distances (h, w), 0 there; these include
-    `flatness` times the contrast (summed squared differences from its mean) that a match has less than the patch.
-    `generator` lives on the CPU, so that every device draws the same numbers. `on_proposal` is called after
+    field (2, h, w), -1 outside `where`, and the summed squared distances (h, w), 0 there. `generator` lives on the CPU, so that every device draws the same numbers. `on_proposal` is called after
     each time that all positions were offered a match (`proposals` times) and may raise to stop.
     """
-    search = _begin(query, source, where, generator, start, patch, flatness, on_proposal)
+    search = _begin(query, source, where, generator, patch, on_proposal)
     for _ in range(rounds):
         _propagate(search, where)
         _random_search(search, generator)
@@ -115,23 +101,18 @@ def patchmatch(
 
 
 def proposals(limits: tuple[int, int], rounds: int) -> int:
-    """How often `patchmatch` without a `start` offers every position a match in a source of size `limits`."""
+    """How often `patchmatch` offers every position a match in a source of size `limits`."""
     return rounds * (4 * len(JUMPS) + (max(limits) // 2).bit_length())
 
 
-def _begin(query, source, where, generator, start, patch, flatness, on_proposal) -> _Search:
+def _begin(query, source, where, generator, patch, on_proposal) -> _Search:
     radius = patch // 2
     at = torch.stack(where.nonzero(as_tuple=True))
     step = torch.arange(-radius, radius + 1, device=query.device)
     offsets = torch.stack(torch.meshgrid(step, step, indexing="ij")).flatten(1)
     padded = F.pad(query[None], (radius,) * 4, mode="replicate")[0]
     limits = tuple(source.shape[1:])
-    match = _draw(generator, at.shape, at.device) * at.new_tensor(limits)[:, None]
-    contrasts = None
-    if flatness:
-        inner = slice(radius, -radius or None)
-        own = _contrast(padded, patch)[inner, inner]
-        contrasts = own[at[0], at[1]], _contrast(source, patch).flatten()
+    match = draw(generator, at.shape, at.device) * at.new_tensor(limits)[:, None]
     search = _Search(
         padded.permute(1, 2, 0).contiguous(),
         at,
@@ -141,25 +122,14 @@ def _begin(query, source, where, generator, start, patch, flatness, on_proposal)
         radius,
         match.long(),
         match[0],
-        contrasts,
-        flatness,
         on_proposal,
     )
     search.match = search.inside(search.match)
     search.cost = search.distance(search.match)
-    if start is not None:
-        known = start[:, at[0], at[1]]
-        search.propose(known, known[0] >= 0)
     return search
 
 
-def _contrast(picture: Tensor, patch: int) -> Tensor:
-    """Around each position of (C, H, W) a patch's summed squared differences from its mean: (H, W)."""
-    mean, square = (F.avg_pool2d(x[None], patch, 1, patch // 2)[0] for x in (picture, picture**2))
-    return (square - mean**2).clamp_min(0).sum(dim=0) * patch**2
-
-
-def _patches(picture: Tensor, centre: Tensor, offsets: Tensor) -> Tensor:
+def patches(picture: Tensor, centre: Tensor, offsets: Tensor) -> Tensor:
     """The pixels of (H, W, C) at `offsets` (2, K) around each `centre` (2, n): (n, K, C)."""
     width = picture.shape[1]
     index = (centre[0] * width + centre[1])[:, None] + offsets[0] * width + offsets[1]
@@ -187,10 +157,10 @@ def _random_search(search: _Search, generator: torch.Generator) -> None:
     """Try random places around the match, in windows that halve from the whole source to a few pixels."""
     radius = max(search.limits) // 2
     while radius >= 1:
-        offset = (2 * _draw(generator, search.match.shape, search.match.device) - 1) * radius
+        offset = (2 * draw(generator, search.match.shape, search.match.device) - 1) * radius
         search.propose(search.match + offset.round().long())
         radius //= 2
 
 
-def _draw(generator: torch.Generator, shape: torch.Size, device: torch.device) -> Tensor:
+def draw(generator: torch.Generator, shape: torch.Size, device: torch.device) -> Tensor:
     return torch.rand(shape, generator=generator).to(device)

@@ -123,7 +123,7 @@ PARAMETERS = (
     ),
     Parameter(
         "feather", "Feather", "number",
-        "Width over which the painted object fades into the painting.",
+        "Width inside its edge over which the painted object fades into the painting.",
         minimum=0, maximum=100, step=0.5, unit="px",
     ),
     Parameter(
@@ -182,7 +182,7 @@ _BALANCED = {
     "smoothness": 1.0,
     "resolution": 700,
     "grow": 0,
-    "feather": 4.5,
+    "feather": 2.5,
     "chroma_denoise": True,
     "patch_synthesis": True,
     "first_iterations": 25,

@@ -1,0 +1,220 @@
+"""Image quilting: a picture laid anew from pieces of a painting that resemble it and fit one another.
+
+Efros & Freeman 2001, as a labelling of shifts (Pritch et al. 2009): each block of the picture gets the shift to the
+place in the painting that it shows. Shifts are searched as in PatchMatch (Barnes et al. 2009), by propagation and
+at random, from large blocks to small: a block is split where its parts find something better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .chunks import chunked
+from .patchmatch import AT_ONCE, draw, patches
+
+JUMPS = (4, 2, 1, 1)  # blocks
+START_ROUNDS = 3
+
+
+class Tier(NamedTuple):
+    """Blocks of one size, in pixels. They are compared with what is around them, at every `step`-th pixel."""
+
+    block: int
+    window: int
+    step: int
+
+    @property
+    def margin(self) -> int:
+        """How far the window goes beyond its block; one pixel at least, for the borders."""
+        return (self.window - self.block) // 2
+
+
+TIERS = (Tier(16, 24, 3), Tier(8, 14, 2), Tier(4, 8, 1), Tier(2, 6, 1))
+
+
+def quilt(
+    picture: Tensor,
+    painting: Tensor,
+    where: Tensor,
+    weight: Tensor,
+    generator: torch.Generator,
+    coherence: float,
+    rounds: int = 2,
+    on_proposal: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """The field (2, h, w), int64, from `picture` (C, h, w) to `painting` (C, H, W), float of one range, at bool
+    `where` (h, w); -1 elsewhere.
+
+    Minimized is the squared difference of blocks and their surroundings times `weight` (h, w) plus `coherence` times
+    that between what two neighbours lay along their common border. The painting's sides are `TIERS[-1].window` pixels at least. Of
+    `generator` and `on_proposal` holds what `patchmatch` says of its own.
+    """
+    if not where.any():
+        return torch.full((2, *where.shape), -1, device=where.device)
+    blocks = None
+    for tier in _fitting(tuple(painting.shape[1:])):
+        finer = _Blocks(picture, painting, where, weight, tier, on_proposal)
+        if blocks is None:
+            finer.draw_shifts(generator)
+            for _ in range(START_ROUNDS):
+                finer.improve(generator, JUMPS)
+        else:
+            finer.inherit(blocks)
+        blocks = finer
+        blocks.coherence = coherence
+        for _ in range(rounds):
+            blocks.improve(generator, JUMPS)
+    return torch.where(where, blocks.field(), -1)
+
+
+def proposals(limits: tuple[int, int], rounds: int) -> int:
+    """How often `quilt` calls `on_proposal` for a painting of size `limits` (H, W)."""
+    in_a_round = 4 * len(JUMPS) + (max(limits) // 2).bit_length()
+    return (len(_fitting(limits)) * rounds + START_ROUNDS) * in_a_round
+
+
+def _fitting(limits: tuple[int, int]) -> tuple[Tier, ...]:
+    """The tiers whose windows a painting of this size (H, W) can hold; the finest always."""
+    return tuple(tier for tier in TIERS[:-1] if tier.window <= min(limits)) + TIERS[-1:]
+
+
+class _Blocks:
+    """The N blocks of one tier that are wanted, and the shift of each."""
+
+    def __init__(
+        self,
+        picture: Tensor,
+        painting: Tensor,
+        where: Tensor,
+        weight: Tensor,
+        tier: Tier,
+        on_proposal: Callable[[], None],
+    ) -> None:
+        self.tier, self.coherence, self.on_proposal = tier, 0.0, on_proposal
+        self.size, self.limits, device = tuple(where.shape), tuple(painting.shape[1:]), picture.device
+        down, right = (-side % tier.block for side in self.size)  # what fills up the last blocks
+        wanted = F.max_pool2d(F.pad(where[None].float(), (0, right, 0, down)), tier.block)[0] > 0
+        self.cells = torch.stack(wanted.nonzero(as_tuple=True))  # (2, N), in blocks
+        self.at = self.cells * tier.block  # (2, N), their first pixels
+        self.odd = self.cells.sum(dim=0) % 2 == 1
+        numbers = torch.full(tuple(wanted.shape), -1, device=device)
+        numbers[self.cells[0], self.cells[1]] = torch.arange(self.cells.shape[1], device=device)
+        self.numbers = F.pad(numbers, (max(JUMPS),) * 4, value=-1)
+        weights = F.avg_pool2d(F.pad(weight[None], (0, right, 0, down), mode="replicate"), tier.block)[0]
+        self.weight = tier.block * weights[self.cells[0], self.cells[1]]  # (N,)
+        margin = tier.margin
+        query = F.pad(picture, (margin, margin + right, margin, margin + down), mode="replicate")
+        self.query, self.source = (x.permute(1, 2, 0).contiguous() for x in (query, painting))
+        steps = torch.arange(0, tier.window, tier.step, device=device)
+        self.window = torch.stack(torch.meshgrid(steps, steps, indexing="ij")).flatten(1)
+        self.sides = [self._side(*step, device) for step in ((-1, 0), (1, 0), (0, -1), (0, 1))]
+
+    def draw_shifts(self, generator: torch.Generator) -> None:
+        """Begin anywhere."""
+        places = draw(generator, self.at.shape, self.at.device) * self.at.new_tensor(self.limits)[:, None]
+        self.begin(places.long() - self.at)
+
+    def inherit(self, coarser: _Blocks) -> None:
+        """Begin with the shifts of the larger blocks in which these lie."""
+        parents = coarser.number(self.at // coarser.tier.block)
+        self.begin(coarser.shift[:, parents])
+
+    def begin(self, shift: Tensor) -> None:
+        everyone = torch.arange(self.at.shape[1], device=self.at.device)
+        self.shift = self.inside(shift)
+        self.difference = self.resemblance(self.shift, everyone)
+
+    def improve(self, generator: torch.Generator, jumps: tuple[int, ...]) -> None:
+        """One round: the shifts of neighbours at each jump, then random ones ever nearer to the block's own."""
+        for jump in jumps:
+            for dy, dx in ((0, jump), (0, -jump), (jump, 0), (-jump, 0)):
+                there = self.number(self.cells + self.cells.new_tensor((dy, dx))[:, None])
+                self.propose(self.shift[:, there.clamp_min(0)], there >= 0)
+        radius = max(self.limits) // 2
+        while radius >= 1:
+            offset = (2 * draw(generator, self.shift.shape, self.shift.device) - 1) * radius
+            self.propose(self.shift + offset.round().long())
+            radius //= 2
+
+    def propose(self, shift: Tensor, valid: Tensor | bool = True) -> None:
+        """Take `shift` (2, N) wherever that is better; where it is not `valid` (N,), it is not looked at.
+
+        Odd and even cells of the chessboard in turn: a block's neighbours hold still while it chooses.
+        """
+        shift = self.inside(shift)
+        news = (shift != self.shift).any(dim=0) & valid
+        for turn in (self.odd, ~self.odd):
+            numbers = (news & turn).nonzero()[:, 0]
+            offered, own = shift[:, numbers], self.shift[:, numbers]
+            difference = self.resemblance(offered, numbers)
+            gain = self.weight[numbers] * (self.difference[numbers] - difference)
+            better = gain > self.coherence * (self.misfit(offered, numbers) - self.misfit(own, numbers))
+            self.shift[:, numbers] = torch.where(better, offered, own)
+            self.difference[numbers] = torch.where(better, difference, self.difference[numbers])
+        self.on_proposal()
+
+    def inside(self, shift: Tensor) -> Tensor:
+        """Shifts (2, N) changed so that whole windows lie in the painting."""
+        margin, place = self.tier.margin, self.at + shift
+        last = [limit - self.tier.window + margin for limit in self.limits]
+        return torch.stack([p.clamp(margin, end) for p, end in zip(place, last)]) - self.at
+
+    def resemblance(self, shift: Tensor, numbers: Tensor) -> Tensor:
+        """Mean squared difference of the windows of these blocks (n,) from those at `shift` (2, n): (n,)."""
+        at = self.at[:, numbers]
+        place = at + shift - self.tier.margin
+
+        def of(part: slice) -> Tensor:
+            difference = patches(self.source, place[:, part], self.window)
+            difference -= patches(self.query, at[:, part], self.window)
+            return difference.square_().mean(dim=(1, 2))
+
+        return chunked(of, len(numbers), AT_ONCE)
+
+    def misfit(self, shift: Tensor, numbers: Tensor) -> Tensor:
+        """Mean squared difference along their borders of what these blocks (n,) would lay at `shift` (2, n) from
+        what their neighbours lay, summed over four neighbours: (n,)."""
+        total = torch.zeros(len(numbers), device=shift.device)
+        if not self.coherence:
+            return total
+        for step, border in self.sides:
+            there = self.number(self.cells[:, numbers] + step)
+            theirs = self.shift[:, there.clamp_min(0)]
+            apart = ((there >= 0) & (theirs != shift).any(dim=0)).nonzero()[:, 0]
+            at = self.at[:, numbers[apart]]
+            difference = patches(self.source, at + shift[:, apart], border)
+            difference -= patches(self.source, at + theirs[:, apart], border)
+            total[apart] += difference.square_().mean(dim=(1, 2))
+        return total
+
+    def number(self, cells: Tensor) -> Tensor:
+        """The numbers of the blocks at `cells` (2, n), -1 where none is wanted: (n,)."""
+        pad = max(JUMPS)
+        return self.numbers[cells[0] + pad, cells[1] + pad]
+
+    def field(self) -> Tensor:
+        """Of each pixel the place that it shows: (2, h, w)."""
+        height, width = self.size
+        rows, columns = (torch.arange(n, device=self.at.device) for n in self.size)
+        cells = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).flatten(1)
+        there = self.number(cells // self.tier.block)
+        return (cells + self.shift[:, there.clamp_min(0)]).view(2, height, width)
+
+    def _side(self, dy: int, dx: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The step to a neighbouring cell (2, 1), and the pixels (2, K) on both sides of the border to it, from the
+        block's first one."""
+        block = self.tier.block
+        along = torch.arange(0, block, max(1, block // 4), device=device)
+        edge = (-1, 0) if dy + dx < 0 else (block - 1, block)
+        across = torch.tensor(edge, device=device)
+        grid = (
+            torch.meshgrid(across, along, indexing="ij")
+            if dy
+            else torch.meshgrid(along, across, indexing="ij")
+        )
+        return torch.tensor((dy, dx), device=device)[:, None], torch.stack(grid).flatten(1)
