@@ -72,9 +72,9 @@ def synthesize(
     rounds: int = SYNTHESIS_ROUNDS,
     on_proposal: Callable[[], None] = nothing,
 ) -> Tensor:
-    """`image` (3, h, w) with its base rebuilt from patches of `painting` (3, H, W), both 0..1.
+    """`image` (3, h, w) with its base rebuilt from pieces of `painting` (3, H, W), both 0..1.
 
-    The image at `where` (1, h, w) > 0 is laid anew from pieces of the painting; the image's own detail layer is
+    At `where` (1, h, w) > 0 pieces of the painting are laid that resemble the image; its own detail layer is
     added back, and where the object as it was pasted, `naive` like `image`, has edges, so is its lightness.
     `on_proposal` is `quilt`'s.
     """

@@ -84,10 +84,10 @@ def patchmatch(
 ) -> tuple[Tensor, Tensor]:
     """The field from `query` (C, h, w) to `source` (C, H, W), float of one range, at bool `where` (h, w).
 
-    Patches are `patch`
-    pixels square around each position (edges replicated in the query, whole in the source). Returns the
-    field (2, h, w), -1 outside `where`, and the summed squared distances (h, w), 0 there. `generator` lives on the CPU, so that every device draws the same numbers. `on_proposal` is called after
-    each time that all positions were offered a match (`proposals` times) and may raise to stop.
+    Patches are `patch` pixels square around each position (edges replicated in the query, whole in the source).
+    Returns the field (2, h, w), -1 outside `where`, and the summed squared distances (h, w), 0 there. `generator`
+    lives on the CPU, so that every device draws the same numbers. `on_proposal` is called after each time that all
+    positions were offered a match (`proposals` times) and may raise to stop.
     """
     search = _begin(query, source, where, generator, patch, on_proposal)
     for _ in range(rounds):
@@ -163,4 +163,5 @@ def _random_search(search: _Search, generator: torch.Generator) -> None:
 
 
 def draw(generator: torch.Generator, shape: torch.Size, device: torch.device) -> Tensor:
+    """Uniform numbers, 0..1."""
     return torch.rand(shape, generator=generator).to(device)

@@ -18,7 +18,7 @@ from .chunks import chunked
 from .patchmatch import AT_ONCE, draw, patches
 
 JUMPS = (4, 2, 1, 1)  # blocks
-START_ROUNDS = 3
+START_ROUNDS = 3  # of the largest blocks each for itself: until there are good ones, nothing can fit
 
 
 class Tier(NamedTuple):
@@ -50,25 +50,23 @@ def quilt(
     """The field (2, h, w), int64, from `picture` (C, h, w) to `painting` (C, H, W), float of one range, at bool
     `where` (h, w); -1 elsewhere.
 
-    Minimized is the squared difference of blocks and their surroundings times `weight` (h, w) plus `coherence` times
-    that between what two neighbours lay along their common border. The painting's sides are `TIERS[-1].window` pixels at least. Of
-    `generator` and `on_proposal` holds what `patchmatch` says of its own.
+    Minimized is the squared difference of blocks and their surroundings, times `weight` (h, w), plus `coherence` times
+    that between what two neighbours lay along their common border. The painting's sides are at least as long as the
+    smallest window. `generator` lives on the CPU, so that every device draws the same numbers. `on_proposal` is called
+    each time that all blocks were offered a shift (`proposals` times) and may raise to stop.
     """
     if not where.any():
         return torch.full((2, *where.shape), -1, device=where.device)
     blocks = None
     for tier in _fitting(tuple(painting.shape[1:])):
-        finer = _Blocks(picture, painting, where, weight, tier, on_proposal)
-        if blocks is None:
-            finer.draw_shifts(generator)
-            for _ in range(START_ROUNDS):
-                finer.improve(generator, JUMPS)
+        coarser, blocks = blocks, _Blocks(picture, painting, where, weight, tier, on_proposal)
+        if coarser is None:
+            blocks.draw_shifts(generator)
+            blocks.improve(generator, START_ROUNDS)
         else:
-            finer.inherit(blocks)
-        blocks = finer
+            blocks.inherit(coarser)
         blocks.coherence = coherence
-        for _ in range(rounds):
-            blocks.improve(generator, JUMPS)
+        blocks.improve(generator, rounds)
     return torch.where(where, blocks.field(), -1)
 
 
@@ -129,17 +127,18 @@ class _Blocks:
         self.shift = self.inside(shift)
         self.difference = self.resemblance(self.shift, everyone)
 
-    def improve(self, generator: torch.Generator, jumps: tuple[int, ...]) -> None:
-        """One round: the shifts of neighbours at each jump, then random ones ever nearer to the block's own."""
-        for jump in jumps:
-            for dy, dx in ((0, jump), (0, -jump), (jump, 0), (-jump, 0)):
-                there = self.number(self.cells + self.cells.new_tensor((dy, dx))[:, None])
-                self.propose(self.shift[:, there.clamp_min(0)], there >= 0)
-        radius = max(self.limits) // 2
-        while radius >= 1:
-            offset = (2 * draw(generator, self.shift.shape, self.shift.device) - 1) * radius
-            self.propose(self.shift + offset.round().long())
-            radius //= 2
+    def improve(self, generator: torch.Generator, rounds: int) -> None:
+        """In each round the shifts of neighbours at each jump, then random ones ever nearer to the block's own."""
+        for _ in range(rounds):
+            for jump in JUMPS:
+                for step in ((0, jump), (0, -jump), (jump, 0), (-jump, 0)):
+                    there = self.number(self.cells + self.cells.new_tensor(step)[:, None])
+                    self.propose(self.shift[:, there.clamp_min(0)], there >= 0)
+            radius = max(self.limits) // 2
+            while radius >= 1:
+                offset = (2 * draw(generator, self.shift.shape, self.shift.device) - 1) * radius
+                self.propose(self.shift + offset.round().long())
+                radius //= 2
 
     def propose(self, shift: Tensor, valid: Tensor | bool = True) -> None:
         """Take `shift` (2, N) wherever that is better; where it is not `valid` (N,), it is not looked at.
@@ -209,12 +208,7 @@ class _Blocks:
         """The step to a neighbouring cell (2, 1), and the pixels (2, K) on both sides of the border to it, from the
         block's first one."""
         block = self.tier.block
+        across = torch.tensor((-1, 0) if dy + dx < 0 else (block - 1, block), device=device)
         along = torch.arange(0, block, max(1, block // 4), device=device)
-        edge = (-1, 0) if dy + dx < 0 else (block - 1, block)
-        across = torch.tensor(edge, device=device)
-        grid = (
-            torch.meshgrid(across, along, indexing="ij")
-            if dy
-            else torch.meshgrid(along, across, indexing="ij")
-        )
-        return torch.tensor((dy, dx), device=device)[:, None], torch.stack(grid).flatten(1)
+        pixels = torch.cartesian_prod(across, along).T
+        return torch.tensor((dy, dx), device=device)[:, None], pixels if dy else pixels.flip(0)
