@@ -79,6 +79,8 @@ def feathered(mask: Tensor, width: float) -> Tensor:
     mask): a cut-out's own rim carries its old background and would show. Seam over 12 examples 1.56 with the plain
     blur over 4 px, 1.28 with its square over 4.5 px, 1.13 with this over 2.5 px, which is the sharpest.
     """
+    if not width:
+        return mask
     inside = (mask > FAINT * mask.max()).to(mask.dtype)
     blurred = gaussian_blur(inside, width / 2) * inside
     # Blurring thins what is thin: a bench's legs were a third there.
