@@ -31,6 +31,14 @@ def painted(height: int, width: int, seed: int) -> torch.Tensor:
     return (0.8 * blobs + 0.2 * torch.rand(3, height, width, generator=generator)).clamp(0, 1)
 
 
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def everywhere(picture: torch.Tensor) -> torch.Tensor:
+    return torch.ones(picture.shape[1:], dtype=torch.bool)
+
+
 def composed(height: int, width: int, top: int, left: int, side: int, seed: int = 3) -> Composite:
     """A square object of another picture pasted at (top, left)."""
     painting, other = painted(height, width, seed), painted(height, width, seed + 1).flip(0)

@@ -66,10 +66,8 @@ def test_alpha_fades_over_the_feather(composite, thin, feather):
     assert (alpha[:32] == 0).all() and (alpha[:, 88:] == 0).all()
     assert alpha[56, 64] == pytest.approx(1, abs=0.01)
     if feather:
-        assert (
-            alpha[32, 64] < 0.1
-            and alpha[31 + round(0.75 * feather), 64] < 0.75 < alpha[34 + round(feather), 64]
-        )
+        half, most = 31 + round(0.75 * feather), 34 + round(feather)
+        assert alpha[32, 64] < 0.1 and alpha[half, 64] < 0.75 < alpha[most, 64]
     else:
         assert torch.equal(alpha, composite.mask[0])
 

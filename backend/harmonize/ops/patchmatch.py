@@ -7,7 +7,7 @@ position still takes a match only if it is better than its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from .chunks import chunked
 
 JUMPS = (8, 4, 2, 1)
+DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 AT_ONCE = 1 << 13  # patches compared at once: 5 MB of 7 x 7 in RGB, which the processor's cache holds
 
 
@@ -102,7 +103,12 @@ def patchmatch(
 
 def proposals(limits: tuple[int, int], rounds: int) -> int:
     """How often `patchmatch` offers every position a match in a source of size `limits`."""
-    return rounds * (4 * len(JUMPS) + (max(limits) // 2).bit_length())
+    return rounds * proposals_in_a_round(limits, JUMPS)
+
+
+def proposals_in_a_round(limits: tuple[int, int], jumps: tuple[int, ...]) -> int:
+    """Those of `DIRECTIONS` at each jump, and those of `offsets_at_random`."""
+    return len(DIRECTIONS) * len(jumps) + (max(limits) // 2).bit_length()
 
 
 def _begin(query, source, where, generator, patch, on_proposal) -> _Search:
@@ -145,7 +151,7 @@ def _propagate(search: _Search, where: Tensor) -> None:
         len(search.cost), dtype=torch.int32, device=where.device
     )
     for jump in JUMPS:
-        for dy, dx in ((0, jump), (0, -jump), (jump, 0), (-jump, 0)):
+        for dy, dx in ((jump * y, jump * x) for y, x in DIRECTIONS):
             y, x = search.at[0] + dy, search.at[1] + dx
             there = (y >= 0) & (y < height) & (x >= 0) & (x < width)
             neighbour = numbers[y.clamp_(0, height - 1), x.clamp_(0, width - 1)]
@@ -154,11 +160,16 @@ def _propagate(search: _Search, where: Tensor) -> None:
 
 
 def _random_search(search: _Search, generator: torch.Generator) -> None:
-    """Try random places around the match, in windows that halve from the whole source to a few pixels."""
-    radius = max(search.limits) // 2
+    """Try random places around the match."""
+    for offset in offsets_at_random(generator, search.match, search.limits):
+        search.propose(search.match + offset)
+
+
+def offsets_at_random(generator: torch.Generator, match: Tensor, limits: tuple[int, int]) -> Iterator[Tensor]:
+    """Offsets like `match` (2, N), int64, from windows that halve from the whole source (H, W) to a few pixels."""
+    radius = max(limits) // 2
     while radius >= 1:
-        offset = (2 * draw(generator, search.match.shape, search.match.device) - 1) * radius
-        search.propose(search.match + offset.round().long())
+        yield ((2 * draw(generator, match.shape, match.device) - 1) * radius).round().long()
         radius //= 2
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .chunks import chunked
-from .patchmatch import AT_ONCE, draw, patches
+from .patchmatch import AT_ONCE, DIRECTIONS, draw, offsets_at_random, patches, proposals_in_a_round
 
 JUMPS = (4, 2, 1, 1)  # blocks
 START_ROUNDS = 3  # of the largest blocks each for itself: until there are good ones, nothing can fit
@@ -72,8 +72,7 @@ def quilt(
 
 def proposals(limits: tuple[int, int], rounds: int) -> int:
     """How often `quilt` calls `on_proposal` for a painting of size `limits` (H, W)."""
-    in_a_round = 4 * len(JUMPS) + (max(limits) // 2).bit_length()
-    return (len(_fitting(limits)) * rounds + START_ROUNDS) * in_a_round
+    return (len(_fitting(limits)) * rounds + START_ROUNDS) * proposals_in_a_round(limits, JUMPS)
 
 
 def _fitting(limits: tuple[int, int]) -> tuple[Tier, ...]:
@@ -110,7 +109,7 @@ class _Blocks:
         self.query, self.source = (x.permute(1, 2, 0).contiguous() for x in (query, painting))
         steps = torch.arange(0, tier.window, tier.step, device=device)
         self.window = torch.stack(torch.meshgrid(steps, steps, indexing="ij")).flatten(1)
-        self.sides = [self._side(*step, device) for step in ((-1, 0), (1, 0), (0, -1), (0, 1))]
+        self.sides = [self._side(*direction, device) for direction in reversed(DIRECTIONS)]
 
     def draw_shifts(self, generator: torch.Generator) -> None:
         """Begin anywhere."""
@@ -131,14 +130,11 @@ class _Blocks:
         """In each round the shifts of neighbours at each jump, then random ones ever nearer to the block's own."""
         for _ in range(rounds):
             for jump in JUMPS:
-                for step in ((0, jump), (0, -jump), (jump, 0), (-jump, 0)):
-                    there = self.number(self.cells + self.cells.new_tensor(step)[:, None])
+                for direction in DIRECTIONS:
+                    there = self.number(self.cells + jump * self.cells.new_tensor(direction)[:, None])
                     self.propose(self.shift[:, there.clamp_min(0)], there >= 0)
-            radius = max(self.limits) // 2
-            while radius >= 1:
-                offset = (2 * draw(generator, self.shift.shape, self.shift.device) - 1) * radius
-                self.propose(self.shift + offset.round().long())
-                radius //= 2
+            for offset in offsets_at_random(generator, self.shift, self.limits):
+                self.propose(self.shift + offset)
 
     def propose(self, shift: Tensor, valid: Tensor | bool = True) -> None:
         """Take `shift` (2, N) wherever that is better; where it is not `valid` (N,), it is not looked at.

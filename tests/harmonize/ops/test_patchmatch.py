@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from backend.harmonize.ops.patchmatch import patchmatch, proposals
+from tests.harmonize.scenes import everywhere, seeded
 from tests.oracles.patchmatch import best_distances
 
 PATCH = 7
@@ -17,14 +18,6 @@ def soft(generator: torch.Generator, height: int, width: int) -> torch.Tensor:
         grain = torch.rand(1, 3, side, side, generator=generator)
         picture += torch.nn.functional.interpolate(grain, (height, width), mode="bicubic")[0] / 3
     return picture.clamp(0, 1)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def everywhere(picture: torch.Tensor) -> torch.Tensor:
-    return torch.ones(picture.shape[1:], dtype=torch.bool)
 
 
 def distance(query: torch.Tensor, source: torch.Tensor, field: torch.Tensor, y: int, x: int) -> float:

@@ -4,19 +4,11 @@ import pytest
 import torch
 
 from backend.harmonize.ops.quilting import TIERS, proposals, quilt
-from tests.harmonize.scenes import painted
+from tests.harmonize.scenes import everywhere, painted, seeded
 
 
 def grain(generator: torch.Generator, height: int, width: int) -> torch.Tensor:
     return torch.rand(3, height, width, generator=generator)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def everywhere(picture: torch.Tensor) -> torch.Tensor:
-    return torch.ones(picture.shape[1:], dtype=torch.bool)
 
 
 def evenly(picture: torch.Tensor) -> torch.Tensor:
@@ -48,12 +40,8 @@ def test_a_planted_piece_is_found_exactly(generator, coherence):
     painting = grain(generator, 60, 70)
     piece = painting[:, 11:51, 9:57]
     field = quilt(piece, painting, everywhere(piece), evenly(piece), seeded(0), coherence, rounds=6)
-    inner = (
-        slice(None),
-        slice(4, -4),
-        slice(4, -4),
-    )  # windows at the picture's edge are replicated, not planted
-    assert (shifts(field)[inner] == torch.tensor((11, 9)).view(2, 1, 1)).all()
+    # Windows at the picture's edge are replicated, not planted.
+    assert (shifts(field)[:, 4:-4, 4:-4] == torch.tensor((11, 9)).view(2, 1, 1)).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -141,21 +129,12 @@ def test_the_same_seed_gives_the_same_field(generator):
 @pytest.mark.parametrize("limits", [(37, 50), (12, 90)])
 def test_each_proposal_is_told_and_may_stop_it(generator, limits):
     picture, painting = grain(generator, 20, 20), grain(generator, *limits)
-    told = []
-    quilt(
-        picture,
-        painting,
-        everywhere(picture),
-        evenly(picture),
-        seeded(0),
-        1.0,
-        3,
-        on_proposal=lambda: told.append(1),
-    )
+    told, asked = [], (everywhere(picture), evenly(picture))
+    quilt(picture, painting, *asked, seeded(0), 1.0, 3, on_proposal=lambda: told.append(1))
     assert len(told) == proposals(limits, 3)
 
     def stop():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        quilt(picture, painting, everywhere(picture), evenly(picture), seeded(0), 1.0, on_proposal=stop)
+        quilt(picture, painting, *asked, seeded(0), 1.0, on_proposal=stop)
