@@ -25,17 +25,20 @@ PAINTED, MOST_PAINTED = 0.1, 0.45
 # Pixels: over this (a Gaussian's sigma) the object's new colours fade into the painting's around it. With the
 # whole loose mask recoloured, a cyan rim around a balloon spoilt its statistics: style 1.341 to 1.333 on ten.
 RIM = 2.0
-# In long sides of the painting (a Gaussian's sigma): over this, the hues of strokes and patches even out to the
-# object's own, half of the way at this chroma of the pasted object (CIELAB units), less where it is colourful. A grey's
-# hue is free in the matching and statistics do not care where a hue is: of a black ship in a blue sky the middle was
-# red, a grey face green at its eyes. Evened out whatever its chroma, a balloon loses the painting's many colours
-# (style 1.25 to 1.55). But where its matches' chroma spreads less than MANY_COLOURS there are none to lose: a yellow
-# balloon in a grey sky had green spots.
-HUE_REACH, EVEN_CHROMA, MANY_COLOURS = 0.02, 25.0, 20.0
-# What `toned` may make of a contrast. More would lift the grain of flat areas; with less, what was matched to one
-# flat spot would be flat (0 instead of 0.3: content 0.693 to 0.696 on 12 examples, style 1.255 to 1.252). With 1.5
-# texture is 14.61 instead of 14.42 on 12 examples, at equal style.
-LEAST_CONTRAST, MOST_CONTRAST = 0.3, 1.3
+# A network tuned to edges is a poor judge of hues, and statistics do not care where a hue is: of a black ship in a blue
+# sky the middle was red, a red truck's cab half olive. So the hues of strokes and patches even out to the recoloured
+# object's, over HUE_REACH: in long sides of the painting, a Gaussian's sigma, where the matches have few colours and
+# where they have many, which would be lost. Over 0.02 for all, the cab and a face in a golden portrait stay in pieces;
+# over 0.006, a grey face in a starry night is of one colour, and a ship. The scores differ by less than chance.
+HUE_REACH = (0.006, 0.02)
+# Where the pasted object is colourful too, they even out half of the way only at chroma EVEN_CHROMA of the object
+# (CIELAB units), else style of a balloon is 1.55 instead of 1.25. Matches whose chroma has a standard deviation up to
+# FEW_COLOURS have none to lose, and from MANY_COLOURS on all.
+EVEN_CHROMA, FEW_COLOURS, MANY_COLOURS = 25.0, 12.0, 24.0
+# What `toned` may make of a contrast. More would lift the grain of flat areas (2 instead of 1.5: style 1.261 to 1.260 on
+# 12 examples, texture 14.42 to 14.62; 1.3: 1.271, 14.24); with less than the least, what was matched to one flat spot
+# would be flat (0 instead of 0.3: content 0.693 to 0.696, style 1.255 to 1.252).
+LEAST_CONTRAST, MOST_CONTRAST = 0.3, 1.5
 
 
 def recolored(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
@@ -93,11 +96,12 @@ def _evened_out(chroma: Tensor, naive: Tensor, recoloured: Tensor, spread: Tenso
     `recoloured` (both (3, h, w) 0..255); less where that was colourful, as far as its matches are, whose chroma has
     the standard deviation `spread` (0-d)."""
     even, inside = rgb_to_lab(recoloured / 255)[1:], scene.region.of(scene.tight)
-    squared = (rgb_to_lab(naive / 255)[1:] ** 2).sum(dim=0, keepdim=True) * (spread / MANY_COLOURS).clamp(
-        max=1
-    ) ** 2
-    share = EVEN_CHROMA**2 / (squared + EVEN_CHROMA**2)
-    return share * gaussian_mean(even - chroma, inside, HUE_REACH * max(scene.painting.shape[1:]))
+    many = ((spread - FEW_COLOURS) / (MANY_COLOURS - FEW_COLOURS)).clamp(0, 1)
+    colourful = many * (rgb_to_lab(naive / 255)[1:] ** 2).sum(dim=0, keepdim=True)
+    share = EVEN_CHROMA**2 / (EVEN_CHROMA**2 + colourful)
+    least, most = HUE_REACH
+    reach = (least + (most - least) * many.item()) * max(scene.painting.shape[1:])
+    return share * gaussian_mean(even - chroma, inside, reach)
 
 
 def _lab(colours: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from backend.harmonize.memo import Memo
 from backend.harmonize.networks import load
 from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import Outcome, harmonize
+from backend.harmonize.postprocess import synthesis_proposals, synthesize
+from backend.harmonize.style_level import coarseness
 from tests.harmonize.scenes import composed, one_level, short
 
 
@@ -115,12 +118,8 @@ def test_each_switch_does_something(composite, thin, outcome, changes):
     assert not torch.equal(other.image, outcome.image)
 
 
-@pytest.mark.parametrize("level, reference, repainted", [(1.0, 140, 0), (10.0, 140, 1), (10.0, 300, 0)])
-def test_a_broad_brush_begins_the_fine_level_without_the_objects_finest_detail(
-    composite, thin, level, reference, repainted, monkeypatch
-):
-    """The painting is 144 px, which stands for 700 px, or for less than half of them."""
-    monkeypatch.setattr(pipeline, "REFERENCE_SIZE", reference)
+def starts(monkeypatch) -> list:
+    """What pass 2 begins with at each level of the runs to come, and the scene; it only darkens."""
     begun = []
 
     def second_pass(start, wanted, scene, *rest):
@@ -128,12 +127,37 @@ def test_a_broad_brush_begins_the_fine_level_without_the_objects_finest_detail(
         return start - 20
 
     monkeypatch.setattr(pipeline, "second_pass", second_pass)
-    levels = (Level(0.8, Plan(0)), Level(1.0, Plan(0)))
-    harmonize(composite, thin, short(style_level=level, second=levels))
+    return begun
+
+
+TWO_LEVELS = (Level(0.8, Plan(0)), Level(1.0, Plan(0)))
+
+
+@pytest.mark.parametrize("level, reference, repainted", [(1.0, 140, 0), (10.0, 140, 1), (10.0, 300, 0)])
+def test_a_broad_brush_begins_the_fine_level_without_the_objects_finest_detail(
+    composite, thin, level, reference, repainted, monkeypatch
+):
+    """The painting is 144 px, which stands for 700 px, or for less than half of them."""
+    monkeypatch.setattr(pipeline, "REFERENCE_SIZE", reference)
+    begun = starts(monkeypatch)
+    harmonize(composite, thin, short(style_level=level, second=TWO_LEVELS, patch_synthesis=False))
     (coarse, coarser), (fine, scene) = begun
     picture = coarser.region.paste(coarser.painting, coarse - 20)
     assert torch.equal(fine, scene.region.of(changed(composite, picture, scene, repainted)))
     assert not torch.equal(fine, scene.region.of(changed(composite, picture, scene, 1 - repainted)))
+
+
+def test_the_fine_level_begins_with_the_coarse_picture_rebuilt_from_patches(composite, thin, monkeypatch):
+    begun = starts(monkeypatch)
+    harmonize(composite, thin, short(second=TWO_LEVELS, seed=3))
+    (coarse, coarser), (fine, scene) = begun
+    region, painting = coarser.region, coarser.painting
+    naive, loose = region.of(coarser.naive) / 255, region.of(coarser.loose)
+    rebuilt = 255 * synthesize((coarse - 20) / 255, painting / 255, naive, loose, seed=3)
+    assert (rebuilt - (coarse - 20)).abs().mean() > 1
+    repainted = coarseness(5.0, 144 / 700)
+    picture = region.paste(painting, rebuilt)
+    assert torch.equal(fine, scene.region.of(changed(composite, picture, scene, repainted)))
 
 
 def test_no_iterations_at_all(composite, thin):
@@ -186,8 +210,16 @@ def test_steps_tell_how_far_it_is(composite, thin):
     harmonize(composite, thin, short(), steps.append)
     fractions = [step.fraction for step in steps]
     assert fractions == sorted(fractions) and fractions[-1] == 1 and fractions[0] > 0
-    stages = [step.stage for step in steps]
-    assert stages[:8] == ["first pass"] * 3 + ["second pass"] * 5 and set(stages[8:]) == {"postprocess"}
+    stages = [(stage, len(list(group))) for stage, group in groupby(steps, key=lambda step: step.stage)]
+    offers = [synthesis_proposals(size) for size in ((90, 115), (112, 144))]
+    assert stages == [
+        ("first pass", 3),
+        ("second pass", 3),
+        ("patch synthesis", offers[0]),
+        ("second pass", 2),
+        ("patch synthesis", offers[1]),
+        ("postprocess", 1),
+    ]
     assert steps[0].seconds_left is None and all(step.seconds_left >= 0 for step in steps[1:])
     last = [step for step in steps if step.losses]
     assert {step.stage for step in last} == {"first pass", "second pass"}
@@ -212,7 +244,7 @@ def test_watching_changes_nothing(composite, thin, outcome):
 
 @pytest.mark.parametrize(
     "stage, iteration",
-    [("first pass", 1), ("second pass", 1), ("second pass", 2), ("postprocess", 1), ("postprocess", 90)],
+    [("first pass", 1), ("second pass", 1), ("second pass", 2), ("patch synthesis", 90), ("postprocess", 1)],
 )
 def test_cancelling_carries_the_best_so_far(composite, thin, stage, iteration):
     with pytest.raises(Cancelled) as caught:
@@ -283,11 +315,9 @@ def test_the_report_is_plain_and_says_what_was_done(outcome):
     assert report == outcome.report
     assert report["network"] == "thin" and report["device"] == "cpu" and report["precision"] == "float32"
     assert report["style_level"] == 5 and report["working_size"] == [144, 112]
-    assert report["iterations"].pop("postprocess") > 1 and report["iterations"] == {
-        "first pass": 3,
-        "second pass": 5,
-    }
-    assert set(report["seconds"]) >= {"first pass", "second pass", "postprocess"}
+    assert report["iterations"].pop("patch synthesis") > 100
+    assert report["iterations"] == {"first pass": 3, "second pass": 5, "postprocess": 1}
+    assert set(report["seconds"]) >= {"first pass", "second pass", "patch synthesis", "postprocess"}
 
 
 def test_the_style_level_is_estimated_when_not_given(composite, thin):

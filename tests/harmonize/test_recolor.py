@@ -156,6 +156,19 @@ def test_a_colourful_object_keeps_a_paintings_many_colours_and_not_the_blotches_
     assert kept(1.0) > 0.8 and kept(0.1) < 0.3
 
 
+def test_patches_of_a_few_pixels_even_out_unless_the_matches_have_many_colours(large):
+    """Patches of 12 pixels, where hues even out over 1.3 or 4.5."""
+
+    def kept(saturation: float) -> float:
+        picture, field, grey, _, _ = blotched(large, (120.0, 120, 120), saturation)
+        patch = torch.arange(picture.shape[2]) % 24 < 12
+        blue = torch.lerp(torch.tensor(120.0), torch.tensor((90.0, 110, 190)), saturation).view(3, 1, 1)
+        picture = torch.where(patch, blue, picture)
+        return apart(toned(picture, field, grey), core(large), patch) / apart(picture, core(large), patch)
+
+    assert kept(1.0) > 0.25 and kept(0.3) < 0.1
+
+
 def test_where_nothing_was_matched_tones_stay(scene):
     field = torch.full((2, *cells(scene)), -1)
     picture = scene.region.of(scene.naive)

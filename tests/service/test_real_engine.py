@@ -87,7 +87,7 @@ def test_a_second_job_finds_the_engine_warm(where):
         assert bytes(other.image.raster.data) != bytes(first.image.raster.data)
         # Other weights: pass 1, which ends in the matching, is not done again.
         assert "first pass" not in other.report["seconds"]
-        assert {message.stage for message in progress} == {"second pass", "postprocess"}
+        assert {message.stage for message in progress} == {"second pass", "patch synthesis", "postprocess"}
     client.close()
 
 
