@@ -136,7 +136,7 @@ def _begin(query, source, where, generator, patch, on_proposal) -> _Search:
 
 
 def patches(picture: Tensor, centre: Tensor, offsets: Tensor) -> Tensor:
-    """The pixels of (H, W, C) at `offsets` (2, K) around each `centre` (2, n): (n, K, C)."""
+    """The pixels of (H, W, C) at `offsets` (2, K), or (2, n, K), around each `centre` (2, n): (n, K, C)."""
     width = picture.shape[1]
     index = (centre[0] * width + centre[1])[:, None] + offsets[0] * width + offsets[1]
     found = picture.view(-1, picture.shape[2]).index_select(0, index.flatten())

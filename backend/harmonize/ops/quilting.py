@@ -109,7 +109,10 @@ class _Blocks:
         self.query, self.source = (x.permute(1, 2, 0).contiguous() for x in (query, painting))
         steps = torch.arange(0, tier.window, tier.step, device=device)
         self.window = torch.stack(torch.meshgrid(steps, steps, indexing="ij")).flatten(1)
-        self.sides = [self._side(*direction, device) for direction in reversed(DIRECTIONS)]
+        self.steps = torch.tensor(DIRECTIONS, device=device).T[:, :, None]  # (2, 4, 1), to the neighbours
+        self.borders = torch.stack([self._border(*step) for step in DIRECTIONS], dim=1).to(
+            device
+        )  # (2, 4, K)
 
     def draw_shifts(self, generator: torch.Generator) -> None:
         """Begin anywhere."""
@@ -148,7 +151,8 @@ class _Blocks:
             offered, own = shift[:, numbers], self.shift[:, numbers]
             difference = self.resemblance(offered, numbers)
             gain = self.weight[numbers] * (self.difference[numbers] - difference)
-            better = gain > self.coherence * (self.misfit(offered, numbers) - self.misfit(own, numbers))
+            new, old = self.misfit(torch.cat((offered, own), dim=1), numbers.repeat(2)).chunk(2)
+            better = gain > self.coherence * (new - old)
             self.shift[:, numbers] = torch.where(better, offered, own)
             self.difference[numbers] = torch.where(better, difference, self.difference[numbers])
         self.on_proposal()
@@ -174,18 +178,23 @@ class _Blocks:
     def misfit(self, shift: Tensor, numbers: Tensor) -> Tensor:
         """Mean squared difference along their borders of what these blocks (n,) would lay at `shift` (2, n) from
         what their neighbours lay, summed over four neighbours: (n,)."""
-        total = torch.zeros(len(numbers), device=shift.device)
-        if not self.coherence:
-            return total
-        for step, border in self.sides:
-            there = self.number(self.cells[:, numbers] + step)
+
+        def of(part: slice) -> Tensor:
+            number, own = numbers[part], shift[:, None, part]
+            there = self.number(self.cells[:, None, number] + self.steps)  # (4, n)
             theirs = self.shift[:, there.clamp_min(0)]
-            apart = ((there >= 0) & (theirs != shift).any(dim=0)).nonzero()[:, 0]
-            at = self.at[:, numbers[apart]]
-            difference = patches(self.source, at + shift[:, apart], border)
-            difference -= patches(self.source, at + theirs[:, apart], border)
-            total[apart] += difference.square_().mean(dim=(1, 2))
-        return total
+            apart = (there >= 0) & (theirs != own).any(dim=0)
+            side, which = apart.nonzero(as_tuple=True)
+            at, borders = self.at[:, number[which]], self.borders[:, side]
+            difference = patches(self.source, at + own[:, 0, which], borders)
+            difference -= patches(self.source, at + theirs[:, side, which], borders)
+            found = torch.zeros(apart.shape, device=shift.device)
+            found[side, which] = difference.square_().mean(dim=(1, 2))
+            return found.sum(dim=0)
+
+        return (
+            chunked(of, len(numbers), AT_ONCE) if self.coherence else torch.zeros_like(self.weight[numbers])
+        )
 
     def number(self, cells: Tensor) -> Tensor:
         """The numbers of the blocks at `cells` (2, n), -1 where none is wanted: (n,)."""
@@ -200,11 +209,10 @@ class _Blocks:
         there = self.number(cells // self.tier.block)
         return (cells + self.shift[:, there.clamp_min(0)]).view(2, height, width)
 
-    def _side(self, dy: int, dx: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The step to a neighbouring cell (2, 1), and the pixels (2, K) on both sides of the border to it, from the
-        block's first one."""
+    def _border(self, dy: int, dx: int) -> Tensor:
+        """The pixels (2, K) on both sides of the border to the neighbour at that step, from the block's first one."""
         block = self.tier.block
-        across = torch.tensor((-1, 0) if dy + dx < 0 else (block - 1, block), device=device)
-        along = torch.arange(0, block, max(1, block // 4), device=device)
+        across = torch.tensor((-1, 0) if dy + dx < 0 else (block - 1, block))
+        along = torch.arange(0, block, max(1, block // 4))
         pixels = torch.cartesian_prod(across, along).T
-        return torch.tensor((dy, dx), device=device)[:, None], pixels if dy else pixels.flip(0)
+        return pixels if dy else pixels.flip(0)
