@@ -32,7 +32,7 @@ from .style_level import Weights, boldness, coarseness, content_weight, estimate
 ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
 # In full-resolution iterations over equally many pixels: offering every position a match, in patch synthesis and when
 # enlarging, and all that follows.
-SYNTHESIS_COST, ENLARGING_COST, LAST_COST = 0.03, 0.05, 0.5
+SYNTHESIS_COST, ENLARGING_COST, LAST_COST = 0.016, 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ class _Run:
         return self._key(scene), objects, settings.first.plan, scene.region, settings.published
 
     def _second(self, index: int, scene: Scene, mapping: Mapping, picture: Tensor | None) -> Tensor:
-        """Pass 2 at one level, from the level before's `picture` or, at the first, the object in the painting's
-        colours and patches (as published: the naive picture)."""
+        """Pass 2 at one level, from the level before's `picture`, rebuilt from patches, or, at the first, the object in
+        the painting's colours and patches (as published: the naive picture)."""
         if scene is not self._scenes[-1]:
             mapping = carried(mapping, self._scenes[-1], scene)
         # The features are named nowhere here: of a large canvas they are half a gigabyte.

@@ -12,12 +12,13 @@ from .step import OnStep, Step
 
 # Reading a loss waits for the device, so it is done this often.
 LOSSES_EVERY = 10
-FORGETTING = 0.95  # of the measured time with each further iteration: machines get busy and stages differ
+FORGETTING = 0.95  # of the measured time with each further unit of cost: machines get busy and stages differ
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the run: its expected cost is `iterations` times `cost`, in units that are the same for all."""
+    """A part of the run: its expected cost is `iterations` times `cost`, in units that are the same for all,
+    about one iteration at full resolution."""
 
     name: str
     iterations: int
@@ -65,7 +66,9 @@ class Progress:
         now = time.monotonic()
         seconds, self._mark = now - self._mark, now
         if self._last == (index, iteration - 1) and iteration > 1:
-            self._timed = FORGETTING * self._timed + seconds
-            self._worked = FORGETTING * self._worked + self._stages[index].cost
+            cost = self._stages[index].cost
+            kept = FORGETTING**cost  # many small iterations say no more than one large
+            self._timed = kept * self._timed + seconds
+            self._worked = kept * self._worked + cost
         self._last = index, iteration
         return seconds

@@ -78,6 +78,24 @@ def test_time_left_follows_a_machine_that_gets_busy(clock):
     assert steps[-1].seconds_left == pytest.approx(150, rel=0.02)
 
 
+def test_many_small_iterations_of_uneven_length_do_not_shake_the_time_left(clock):
+    """Patch synthesis between two levels: its large blocks take a tenth of the time that its small ones do."""
+    listed = [
+        Stage("second pass", 20, 1.0),
+        Stage("patch synthesis", 200, 0.01),
+        Stage("second pass", 20, 1.0),
+    ]
+    steps = []
+    progress = Progress(listed, steps.append)
+    for index, stage in enumerate(listed):
+        for iteration in range(1, stage.iterations + 1):
+            uneven = 0.2 if iteration <= 100 else 1.8
+            clock[0] += 2 * stage.cost * (uneven if index == 1 else 1)
+            progress.tick(index, iteration)
+    left = [step.seconds_left for step in steps if step.stage == "patch synthesis"]
+    assert all(36 < seconds < 46 for seconds in left)  # 44 at first, 40 in the end
+
+
 def test_losses_are_read_now_and_then_and_at_the_end():
     steps = []
     count = LOSSES_EVERY + 3
