@@ -12,7 +12,7 @@ import torch
 
 from backend import machine
 from backend.harmonize import networks
-from backend.harmonize.composite import Composite
+from backend.harmonize.composite import Composite, extent
 from backend.harmonize.config import Config, coarse_to_fine, published
 from backend.harmonize.errors import OutOfMemory
 from backend.harmonize.memo import Memo
@@ -46,30 +46,29 @@ class Engine:
         self, composite: Composite, settings: Mapping[str, Value], on_step: OnStep = ignore
     ) -> Outcome:
         """One job; `settings` are complete (`parameters.resolve`). Raises HarmonizeError kinds."""
-        started = time.monotonic()
-        network = self._network(settings)
-        machine.start_peak_memory(network.device)
-        loaded = time.monotonic()
+        started, device = time.monotonic(), machine.choose_device(str(settings["device"]))
         config = configure(composite, settings)
         try:
+            network = self._network(settings, device)
+            machine.start_peak_memory(device)
+            loaded = time.monotonic()
             outcome = harmonize(composite, network, config, on_step, self._memo)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             self._memo.clear()
-            machine.release(network.device)
+            machine.release(device)
             raise OutOfMemory(
-                f"The memory of {network.device} did not suffice; choose a smaller working resolution or the cpu."
+                f"The memory of {device} did not suffice; choose a smaller working resolution or the cpu."
             ) from error
         report = outcome.report
         report["seconds"] = {"load": round(loaded - started, 3), **report["seconds"]}
-        report["peak_memory_mb"] = machine.peak_memory(network.device)
+        report["peak_memory_mb"] = machine.peak_memory(device)
         report["threads"] = torch.get_num_threads()
         report["versions"] = {"torch": torch.__version__, "python": platform.python_version()}
         return outcome
 
-    def _network(self, settings: Mapping[str, Value]) -> networks.Network:
-        device = machine.choose_device(str(settings["device"]))
+    def _network(self, settings: Mapping[str, Value], device: torch.device) -> networks.Network:
         way = machine.choose(str(settings["precision"]), device)
         if device.type == "cpu" and way.threads != torch.get_num_threads():
             torch.set_num_threads(way.threads)
@@ -83,9 +82,8 @@ class Engine:
 def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
     """The numerics' view of an artist's settings for this composite."""
     height, width = composite.mask.shape[1:]
-    rows = composite.mask[0].amax(dim=1).nonzero()[:, 0]
-    columns = composite.mask[0].amax(dim=0).nonzero()[:, 0]
-    bounds = Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+    found = extent(composite.mask)
+    bounds = Box(found.left, found.top, found.right, found.bottom)
     schedule = str(settings["schedule"])
     first, second = SCHEDULES[schedule](settings["first_iterations"], settings["second_iterations"])
     return Config(

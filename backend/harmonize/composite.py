@@ -114,9 +114,15 @@ class Scene:
         """The composite resized to `size` (H, W); `margin` in its pixels around the loose mask.
 
         `mask_scale` is this scene's scale relative to the 700 px that the loose mask's blur is meant for.
+        Raises InvalidInput if so little is seen of the object at that size that nothing is left to paint.
         """
         tight = resize(composite.mask, size).clamp(0, 1)
         loose = loose_mask(tight, mask_scale)
+        if not loose.any():
+            raise InvalidInput(
+                f"At {size[1]} x {size[0]} pixels nothing is seen of so small and faint an object; "
+                "choose a larger working resolution or make the object more opaque."
+            )
         return cls(
             painting=resize(composite.painting, size).clamp(0, 1) * 255,
             naive=resize(composite.naive, size).clamp(0, 1) * 255,
@@ -173,8 +179,13 @@ def changed(composite: Composite, picture: Tensor, scene: Scene, repainted: floa
 
 
 def grown(composite: Composite, by: int) -> Composite:
-    """The composite with its tight mask grown by `by` pixels."""
-    return Composite(composite.painting, composite.naive, grow(composite.mask, by)) if by else composite
+    """The composite with its tight mask grown by `by` pixels. Raises InvalidInput if it then covers everything."""
+    if not by:
+        return composite
+    mask = grow(composite.mask, by)
+    if (mask > 1 - MASK_LEVEL).all():
+        raise InvalidInput(f"Grown by {by} pixels the mask covers everything; make Grow smaller.")
+    return Composite(composite.painting, composite.naive, mask)
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -188,13 +199,16 @@ def _whole(size: tuple[int, int]) -> Region:
     return Region(0, 0, *size)
 
 
+def extent(mask: Tensor) -> Region:
+    """The bounds of the object in a composite's `mask` (1, H, W); what is fainter than FAINT is dirt somewhere."""
+    return _bounds(mask > FAINT)
+
+
 def around(mask: Tensor, margin: int) -> Region:
     """The bounds of `mask` (1, H, W) > 0 with `margin` pixels around them, on whole cells."""
-    rows = mask[0].amax(dim=1).nonzero()[:, 0]
-    columns = mask[0].amax(dim=0).nonzero()[:, 0]
-    height, width = mask.shape[1:]
-    top, bottom = _cells(rows, margin, height)
-    left, right = _cells(columns, margin, width)
+    found, (height, width) = _bounds(mask > 0), mask.shape[1:]
+    top, bottom = _cells(found.top, found.bottom, margin, height)
+    left, right = _cells(found.left, found.right, margin, width)
     return Region(top, left, bottom, right)
 
 
@@ -206,7 +220,11 @@ def near(mask: Tensor, reach: int, work: Callable[[Tensor], Tensor]) -> Tensor:
     return result
 
 
-def _cells(found: Tensor, margin: int, limit: int) -> tuple[int, int]:
-    first = max(0, (int(found.min()) - margin) // CELL * CELL)
-    last = min(limit, -(-(int(found.max()) + 1 + margin) // CELL) * CELL)
-    return first, last
+def _bounds(where: Tensor) -> Region:
+    """Of a bool map (1, H, W), which holds at one place at least."""
+    rows, columns = (where[0].any(dim=dim).nonzero()[:, 0] for dim in (1, 0))
+    return Region(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+
+
+def _cells(first: int, last: int, margin: int, limit: int) -> tuple[int, int]:
+    return max(0, (first - margin) // CELL * CELL), min(limit, -(-(last + margin) // CELL) * CELL)

@@ -5,6 +5,7 @@ One scale, robust rather than fine: its picture only serves pass 2's matching.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import torch
@@ -16,7 +17,7 @@ from .ops.content import content_gradient
 from .ops.gram import gram, gram_gradient
 from .ops.masks import asked, down_the_network
 from .ops.matching import nearest_neighbours
-from .ops.taps import tap
+from .ops.taps import Term, tap
 from .ops.variation import total_variation_gradient
 from .optimize import OnIteration, Plan, optimize
 
@@ -59,17 +60,37 @@ def first_pass(
             kept = own.flatten(1)[:, positions[layer]].float()
             terms[layer].append((CONTENT_WEIGHT, partial(content_gradient, target=kept, weight=weight)))
 
+    scale = _gradient_scale(features, positions, terms)
+    scaled = {layer: [(weight * scale, term) for weight, term in of] for layer, of in terms.items()}
+
     def direction(image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         record: list[Tensor] = []
         leaf = image.detach().requires_grad_()
         with torch.enable_grad():
             found = network.features(
-                leaf[None], STYLE_LAYERS, lambda name, x: tap(x, positions[name], terms[name], False, record)
+                leaf[None], STYLE_LAYERS, lambda name, x: tap(x, positions[name], scaled[name], False, record)
             )
             deepest = found[STYLE_LAYERS[-1]]
             deepest.backward(torch.zeros_like(deepest))
         variation, loss = total_variation_gradient(image)
         losses = {"gradient terms": torch.stack(record).sum(), "variation": loss}
-        return (leaf.grad + VARIATION_WEIGHT * variation) * mask, losses
+        return (leaf.grad / scale + VARIATION_WEIGHT * variation) * mask, losses
 
     return optimize(naive, mask, direction, plan, on_iteration)
+
+
+def _gradient_scale(
+    features: dict[str, Tensor], positions: dict[str, Tensor], terms: dict[str, list[tuple[float, Term]]]
+) -> float:
+    """The power of two by which the largest of the terms' gradients has at the start an L2 norm of about 1.
+
+    Of an object of 16 px they grow to 3e6 on their way to the pixels, where float16 ends at 65504 ("loss scaling",
+    Micikevicius et al. 2018, section 3.2). In float32 it changes no bit.
+    """
+
+    def largest(layer: str) -> float:
+        rows = features[layer][0].flatten(1)[:, positions[layer]]
+        return max(weight * term(rows)[0].norm().item() for weight, term in terms[layer])
+
+    norm = max(largest(layer) for layer in terms)
+    return 2.0 ** -math.frexp(norm)[1] if 0 < norm < math.inf else 1.0

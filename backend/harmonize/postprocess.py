@@ -11,7 +11,7 @@ from .composite import Region, around, resize
 from .ops.color import lab_to_rgb, luminance, rgb_to_lab
 from .ops.field import vote
 from .ops.guided_filter import box_mean, guided_filter
-from .ops.masks import gaussian_blur
+from .ops.masks import gaussian_blur, gaussian_mean
 from .ops.patchmatch import patchmatch, proposals
 from .ops.quilting import proposals as quilt_proposals
 from .ops.quilting import quilt
@@ -33,6 +33,10 @@ FORM, FORM_RADIUS, FORM_WEIGHT = 0.03, 3.0, 15.0
 # All of it, with the base contrast (was 2): style 1.278 to 1.267, content 0.765 to 0.778, texture 14.40 to 14.41 on 12
 # examples, and sharper by eye.
 EDGE, EDGE_RADIUS = 0.08, 1.5
+# Pieces bring their own hues: a red block in a blue ship. Of what the image's hue around each pixel (a Gaussian of sigma
+# HUE_REACH, in long sides of the painting) differs from the whole object's HUE_KEPT is given back. By eye: it costs
+# style 1.253 to 1.258, texture 14.23 to 14.40 on 12 examples (the whole object's hue too: 1.268, 14.43).
+HUE_REACH, HUE_KEPT = 0.017, 0.75
 # Patches are compared in CIELAB, scaled so that grey differences weigh as in RGB: there brightness alone
 # decides and blotches of a foreign hue come in.
 MATCHING_LAB = 0.017
@@ -84,7 +88,8 @@ def synthesize(
     detail = image - _base(image, contrast)
     rebuilt = (_base(torch.where(wanted, laid, image), contrast) + detail).clamp(0, 1)
     edges = roughness(naive, EDGE, EDGE_RADIUS)
-    return torch.where(wanted, _with_lightness(image, rebuilt, edges), image)
+    reach = HUE_REACH * max(painting.shape[1:])
+    return torch.where(wanted, _reconciled(rebuilt, image, wanted, edges, reach), image)
 
 
 def _laid(
@@ -116,11 +121,16 @@ def roughness(picture: Tensor, contrast: float, radius: float) -> Tensor:
     return variance / (variance + contrast**2)
 
 
-def _with_lightness(other: Tensor, image: Tensor, share: Tensor) -> Tensor:
-    """`image` (3, h, w), 0..1, with a `share` (1, h, w) of the lightness (CIELAB) of the `other`, its own chroma."""
-    lab = rgb_to_lab(image)
-    lightness = torch.lerp(lab[:1], rgb_to_lab(other)[:1], share)
-    return lab_to_rgb(torch.cat((lightness, lab[1:]))).clamp(0, 1)
+def _reconciled(rebuilt: Tensor, image: Tensor, wanted: Tensor, edges: Tensor, reach: float) -> Tensor:
+    """`rebuilt` with what pieces of the painting spoil given back from the `image` (both (3, h, w), 0..1): the lightness
+    at `edges` (1, h, w), and where `wanted` (h, w) most of what the hue around each pixel (a Gaussian of sigma `reach`)
+    differs from the whole's."""
+    lab, own = rgb_to_lab(rebuilt), rgb_to_lab(image)
+    weight, lost = wanted[None].float(), own[1:] - lab[1:]
+    whole = (lost * weight).sum(dim=(1, 2), keepdim=True) / weight.sum().clamp_min(1)
+    hue = gaussian_mean(lost, weight, reach) - whole
+    lightness = torch.lerp(lab[:1], own[:1], edges)
+    return lab_to_rgb(torch.cat((lightness, lab[1:] + HUE_KEPT * hue))).clamp(0, 1)
 
 
 def base_contrast(painting: Tensor) -> float:

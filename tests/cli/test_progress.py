@@ -28,7 +28,7 @@ def test_duration(seconds, words):
 def test_describe():
     line = describe(Step("first pass", 3, 60, 0.5, 65.0))
     assert line == "[############------------]  50%  first pass 3/60, 1:05 min left"
-    assert "left" not in describe(Step("prepare", 1, 1, 0.0))
+    assert "left" not in describe(Step("queue", 1, 1, 0.0))
 
 
 def test_a_file_gets_a_line_every_few_seconds_and_the_last():

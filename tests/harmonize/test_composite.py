@@ -60,6 +60,19 @@ def test_growing_grows_only_the_mask():
     assert (rows.min(), rows.max()) == (7, 24)
 
 
+def test_an_object_of_which_nothing_is_left_at_the_working_size_is_told():
+    composite = composed(80, 80, 20, 20, 1)
+    faint = Composite(composite.painting, composite.naive, 0.3 * composite.mask)
+    with pytest.raises(InvalidInput, match="40 x 40 pixels nothing is seen"):
+        Scene.at(faint, (40, 40), 16, False, 0.1)
+    assert Scene.at(faint, (80, 80), 16, False, 0.1).loose.sum() == 1
+
+
+def test_growing_over_everything_is_told_as_that():
+    with pytest.raises(InvalidInput, match="Grown by 60 pixels"):
+        grown(composed(40, 50, 10, 10, 12), 60)
+
+
 def checkered_and_seen_at_half() -> tuple[Composite, Scene, torch.Tensor]:
     """An object of single black and white pixels, its scene, and what half size sees of it: (3, 32, 40)."""
     painting = torch.full((3, 64, 80), 0.25)

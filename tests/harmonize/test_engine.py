@@ -5,6 +5,7 @@ import torch
 
 from backend import engine as module
 from backend.engine import Engine, configure
+from backend.harmonize.composite import Composite
 from backend.harmonize.errors import OutOfMemory, WeightsUnavailable
 from plugin.painterly.protocol.parameters import PRESETS, resolve
 from tests.harmonize.scenes import composed
@@ -47,6 +48,24 @@ def test_settings_arrive_in_the_numerics(small):
 
 def test_auto_style_is_left_to_the_estimate(small):
     assert configure(small, resolve("balanced", {"style": "auto"})).style_level is None
+
+
+def test_more_iterations_are_smaller_steps_of_the_same_way_in_all(small):
+    ways = []
+    for iterations in (50, 100, 200):
+        levels = configure(small, resolve("balanced", {"second_iterations": iterations})).second
+        assert levels[-1].plan.iterations == iterations
+        ways.append(levels[-1].plan.step * iterations)
+    assert ways[0] == ways[1] == ways[2] > 0
+
+
+def test_faint_dirt_far_from_the_object_does_not_make_it_smaller():
+    composite = composed(600, 600, 250, 250, 100)
+    clean, settings = configure(composite, resolve("draft")), resolve("draft")
+    mask = composite.mask.clone()
+    mask[:, [2, 590], [590, 2]] = 1 / 255
+    dirty = configure(Composite(composite.painting, composite.naive, mask), settings)
+    assert dirty.working_scale == clean.working_scale == 1
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -101,14 +120,16 @@ def test_a_job_with_the_packaged_network_and_the_next_one_warm(small, monkeypatc
         MemoryError(),
     ],
 )
-def test_memory_that_does_not_suffice_is_a_sentence(small, monkeypatch, error):
+@pytest.mark.parametrize("place", ["painting", "loading the network"])
+def test_memory_that_does_not_suffice_is_a_sentence(small, monkeypatch, error, place):
     def exhausted(*arguments):
         raise error
 
-    monkeypatch.setattr(module, "harmonize", exhausted)
-    monkeypatch.setattr(
-        Engine, "_network", lambda self, settings: type("N", (), {"device": torch.device("cpu")})
-    )
+    if place == "painting":
+        monkeypatch.setattr(module, "harmonize", exhausted)
+        monkeypatch.setattr(Engine, "_network", lambda *asked: None)
+    else:
+        monkeypatch.setattr(module.networks.Network, "to", exhausted)
     with pytest.raises(OutOfMemory, match="smaller working resolution"):
         Engine().harmonize(small, resolve("balanced", TINY))
 

@@ -7,6 +7,7 @@ import torch
 
 from backend.harmonize.composite import Scene
 from backend.harmonize.first_pass import STYLE_LAYERS, first_pass
+from backend.harmonize.networks import load
 from backend.harmonize.optimize import Plan
 from tests.harmonize.scenes import composed
 
@@ -57,3 +58,16 @@ def test_losses_fall(thin):
         scene, thin, source, Plan(30), lambda n, i, found: losses.append(float(found["gradient terms"]))
     )
     assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("side", [6, 24])
+def test_in_float16_it_goes_the_same_way(side):
+    """On its way to the pixels the gradient of a small object is beyond what float16 can hold."""
+    composite = composed(96, 96, 40, 40, side)
+    scene = Scene.at(composite, (96, 96), 32, False, mask_scale=0.1)
+    packaged, moved = load("packaged"), []
+    for dtype in (torch.float32, torch.float16):
+        result = run(scene, packaged.to(torch.device("cpu"), dtype), Plan(1))
+        moved.append((result - scene.naive).flatten())
+    assert moved[0].abs().max() > 1
+    assert torch.cosine_similarity(*moved, dim=0) > 0.9

@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -218,6 +221,24 @@ def test_devices(monkeypatch):
             machine.choose_device(missing)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert machine.choose_device("auto") == torch.device("cuda")
+
+
+# Stands in for torch when the engine imports it: says what torch would read, and ends.
+TORCH = "import os\nprint(os.environ['PYTORCH_ENABLE_MPS_FALLBACK'])\nraise SystemExit\n"
+
+
+@pytest.mark.parametrize("user, read", [(None, "1"), ("0", "0")])
+def test_what_a_macs_graphics_card_cannot_do_the_processor_does(tmp_path, user, read):
+    """Torch reads that when it is imported, and what the user set stays."""
+    (tmp_path / "torch.py").write_text(TORCH)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTORCH_ENABLE_MPS_FALLBACK"}
+    environment |= {
+        "PYTHONPATH": str(tmp_path),
+        **({} if user is None else {"PYTORCH_ENABLE_MPS_FALLBACK": user}),
+    }
+    command = [sys.executable, "-c", "import backend.engine"]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=os.getcwd())
+    assert found.stdout.split() == [read], found.stderr
 
 
 def test_memory_that_the_system_does_not_tell_is_none(monkeypatch):

@@ -7,7 +7,7 @@ from itertools import groupby
 import pytest
 import torch
 
-from backend.harmonize import pipeline
+from backend.harmonize import pipeline, second_pass
 from backend.harmonize.composite import Composite, changed
 from backend.harmonize.config import Level
 from backend.harmonize.errors import Cancelled
@@ -16,7 +16,7 @@ from backend.harmonize.networks import load
 from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import Outcome, harmonize
 from backend.harmonize.postprocess import synthesis_proposals, synthesize
-from backend.harmonize.style_level import coarseness
+from backend.harmonize.style_level import boldness, coarseness
 from tests.harmonize.scenes import composed, one_level, short
 
 
@@ -160,9 +160,69 @@ def test_the_fine_level_begins_with_the_coarse_picture_rebuilt_from_patches(comp
     assert torch.equal(fine, scene.region.of(changed(composite, picture, scene, repainted)))
 
 
+def test_the_fine_level_is_matched_anew_by_what_it_begins_with(composite, thin, monkeypatch):
+    """And its tones come from this mapping."""
+    guides, mappings, toned_by = [], [], []
+
+    def match(guide, *rest):
+        guides.append(guide)
+        mappings.append(second_pass.match(guide, *rest))
+        return mappings[-1]
+
+    def toned(picture, mapping, scene):
+        toned_by.append(mapping)
+        return picture
+
+    monkeypatch.setattr(pipeline, "match", match)
+    monkeypatch.setattr(pipeline, "toned", toned)
+    begun = starts(monkeypatch)
+    harmonize(composite, thin, short(second=TWO_LEVELS))
+    assert torch.equal(guides[1], begun[1][0]) and not torch.equal(guides[0], guides[1])
+    assert toned_by == [mappings[1]]
+
+
+def test_the_finished_picture_is_the_toned_one(composite, thin, monkeypatch):
+    monkeypatch.setattr(pipeline, "toned", lambda picture, mapping, scene: torch.full_like(picture, 51.0))
+    outcome = harmonize(composite, thin, short(chroma_denoise=False, patch_synthesis=False))
+    inside = outcome.image[:, outcome.alpha[0] > 0]
+    torch.testing.assert_close(inside, torch.full_like(inside, 0.2))
+
+
+@pytest.mark.parametrize("level", [1.0, 9.0])
+def test_smooth_paintings_are_painted_in_smaller_steps(composite, thin, level, monkeypatch):
+    plans = []
+
+    def second_pass(start, wanted, scene, network, weights, plan, on_iteration):
+        plans.append(plan)
+        return start
+
+    monkeypatch.setattr(pipeline, "second_pass", second_pass)
+    harmonize(composite, thin, short(style_level=level, second=(Level(1.0, Plan(2, step=3.0)),)))
+    assert [plan.step for plan in plans] == [3.0 * boldness(level)]
+    assert boldness(1.0) < 0.7 * boldness(9.0)
+
+
+@pytest.mark.parametrize("height, width, scale", [(32, 400, 0.1), (400, 32, 0.1), (48, 200, 0.05)])
+def test_of_a_long_panorama_enough_is_left_for_the_deepest_layer(thin, height, width, scale):
+    composite = composed(height, width, 4, 8, 20)
+    outcome = harmonize(composite, thin, short(working_scale=scale))
+    check(composite, outcome)
+    assert min(outcome.report["working_size"]) == 32
+
+
 def test_no_iterations_at_all(composite, thin):
     first, second = one_level(0)[0], one_level(0)
     check(composite, harmonize(composite, thin, short(first=first, second=second)))
+
+
+def test_a_preview_can_be_had_of_every_step_also_without_iterations(composite, thin):
+    previews = []
+    none = (Level(0.5, Plan(0)), Level(1.0, Plan(0)))
+    harmonize(
+        composite, thin, short(second=none), lambda step: previews.append(step.preview and step.preview())
+    )
+    assert all(preview is None or preview.shape == composite.painting.shape for preview in previews)
+    assert sum(preview is not None for preview in previews) > 10
 
 
 def test_the_published_schedule(composite, thin):
@@ -325,8 +385,9 @@ def test_the_style_level_is_estimated_when_not_given(composite, thin):
     assert 1 <= report["style_level"] <= 10
 
 
-def test_half_precision_comes_out_finite_and_close(composite, thin):
-    half = thin.to(torch.device("cpu"), torch.bfloat16)
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_comes_out_finite_and_close(composite, thin, precision):
+    half = thin.to(torch.device("cpu"), getattr(torch, precision))
     outcome = harmonize(composite, half, short())
     check(composite, outcome)
-    assert outcome.report["precision"] == "bfloat16"
+    assert outcome.report["precision"] == precision

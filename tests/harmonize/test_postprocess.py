@@ -9,6 +9,7 @@ from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
 from backend.harmonize.postprocess import (
     BASE_CONTRAST,
     BASE_LIMITS,
+    FORM_WEIGHT,
     base_contrast,
     denoise_chroma,
     enlarge,
@@ -69,6 +70,36 @@ def test_synthesis_brings_the_paintings_colours():
     image = painted(32, 32, seed=4) * torch.tensor([0.1, 0.1, 1.0]).view(3, 1, 1)
     result = synthesize(image, painting, image, torch.ones(1, 32, 32), seed=0)
     assert result[2].mean() < 0.3 * image[2].mean()
+
+
+def test_a_piece_of_a_foreign_hue_gets_its_surroundings_hue_back(monkeypatch):
+    """All that is laid has the painting's green, and in the middle a red block; the image has one blue."""
+    blue, green = (torch.tensor(c).view(3, 1, 1) for c in ([0.3, 0.4, 0.7], [0.3, 0.6, 0.3]))
+    image, laid = blue.repeat(1, 96, 96), green.repeat(1, 96, 96)
+    laid[:, 40:56, 40:56] = torch.tensor([0.7, 0.3, 0.3]).view(3, 1, 1)
+    monkeypatch.setattr(postprocess, "_laid", lambda *given: laid)
+    result = rgb_to_lab(synthesize(image, painted(400, 400, seed=3), image, torch.ones(1, 96, 96), seed=0))[
+        1:
+    ]
+    before, far = rgb_to_lab(laid)[1:, 48, 48], result[:, 4, 4]
+    assert (result[:, 48, 48] - far).norm() < 0.6 * (before - rgb_to_lab(green)[1:, 0, 0]).norm()
+    assert (far - rgb_to_lab(green)[1:, 0, 0]).norm() < 5 < (far - rgb_to_lab(blue)[1:, 0, 0]).norm()
+
+
+def test_resemblance_weighs_most_where_the_pasted_object_has_form(monkeypatch):
+    weights = []
+
+    def quilt(picture, painting, where, weight, *rest):
+        weights.append(weight)
+        return torch.zeros(2, *where.shape, dtype=torch.int64)
+
+    monkeypatch.setattr(postprocess, "quilt", quilt)
+    naive = torch.full((3, 40, 60), 0.2)
+    naive[:, :, 30:] = 0.8
+    synthesize(painted(40, 60, seed=1), painted(64, 64, seed=2), naive, torch.ones(1, 40, 60), seed=0)
+    (weight,) = weights
+    assert 0.9 * (1 + FORM_WEIGHT) < weight[20, 30] <= 1 + FORM_WEIGHT
+    torch.testing.assert_close(weight[:, [3, 56]], torch.ones(40, 2), atol=1e-3, rtol=0)
 
 
 def test_a_single_wanted_pixel_is_served():

@@ -27,8 +27,8 @@ def gram_gradient(features: Tensor, weight: Tensor, target: Tensor) -> tuple[Ten
     exact = x.float()
     difference = (exact.T @ exact) / (channels * count) - target
     # The difference of two like matrices wants float32; the product with it does not, and takes longest. Scaled,
-    # because its entries are too small for float16.
-    largest = difference.abs().amax().clamp_min(1e-30)
-    pull = x @ (difference / largest).to(x.dtype)
-    factor = root * (4 / (channels**3 * count) * largest)
+    # because its entries are too small for float16, and by its norm, so that no product is longer than its features.
+    norm = difference.norm().clamp_min(1e-30)
+    pull = x @ (difference / norm).to(x.dtype)
+    factor = root * (4 / (channels**3 * count) * norm)
     return (pull.float() * factor[:, None]).T, (difference**2).mean()

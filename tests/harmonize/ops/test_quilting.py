@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from backend.harmonize.ops import quilting
 from backend.harmonize.ops.quilting import TIERS, proposals, quilt
 from tests.harmonize.scenes import everywhere, painted, seeded
 
@@ -94,6 +95,18 @@ def test_what_weighs_more_stays_closer_to_the_picture(generator):
     error = (painting[:, field[0], field[1]] - picture).square().mean(dim=0)
     assert error[:, :28].mean() < 0.8 * error[:, 36:].mean()
     assert borders(field[:, :, :28]) > 1.5 * borders(field[:, :, 36:])
+
+
+def test_neighbours_do_not_swap_what_suits_them_only_together(generator):
+    """Each of two blocks is offered the other's shift: the one that chooses first takes it, and the other stays."""
+    picture, painting = grain(generator, 2, 4), grain(generator, 40, 40)
+    asked = (everywhere(picture), evenly(picture), TIERS[-1], lambda: None)
+    blocks = quilting._Blocks(picture, painting, *asked)
+    blocks.draw_shifts(generator)
+    blocks.coherence = 1000.0
+    before = blocks.shift.clone()
+    blocks.propose(before.flip(1))
+    assert (before[:, 0] != before[:, 1]).any() and torch.equal(blocks.shift[:, 0], blocks.shift[:, 1])
 
 
 def test_only_what_is_asked_and_only_inside_the_painting(generator):
