@@ -19,7 +19,7 @@ import pyvips
 
 from backend import picture_color
 from backend.harmonize.errors import HarmonizeError
-from backend.pictures import crop
+from backend.pictures import crop, has_utf8_name
 from plugin.painterly.protocol.geometry import Box
 
 
@@ -78,8 +78,10 @@ def format_of(path: Path) -> Format:
 
 def check_writable(path: Path, room: int = 1) -> None:
     """Raises OutputError if `path` cannot be made, or its disk has less than `room` bytes left; leaves nothing."""
-    if path.is_dir():
+    if os.path.isdir(path):  # not `Path.is_dir`, which raises an error for a name that is too long
         raise OutputError(f"The output {path} is a folder; give a file name.")
+    if not has_utf8_name(path):
+        raise OutputError(f"The name of the output {path} is not UTF-8; give it another one.")
     with _written(path) as temporary:
         temporary.write_bytes(bytes(1 << 16))
         free = shutil.disk_usage(path.parent).free
@@ -92,7 +94,7 @@ def check_writable(path: Path, room: int = 1) -> None:
 
 def carrier(image: pyvips.Image, kind: Format) -> tuple[pyvips.Image, list[str]]:
     """The painting in samples that `kind` can hold, lazily, and a note on each thing that had to change."""
-    notes = []
+    notes = _left_behind(image, kind)
     if image.interpretation == "cmyk" and not kind.cmyk:
         image = picture_color.convert_to_srgb(image)
         notes.append("The format holds no CMYK, so the whole picture was converted to sRGB.")
@@ -109,6 +111,23 @@ def carrier(image: pyvips.Image, kind: Format) -> tuple[pyvips.Image, list[str]]
             "PNG, TIFF and WebP keep them exactly."
         )
     return image, notes
+
+
+def _left_behind(image: pyvips.Image, kind: Format) -> list[str]:
+    """A note on each thing beside the first picture's pixels that the file has and `kind` will not get.
+
+    libvips takes EXIF and the like neither out of a TIFF nor into one, and a PNG's texts only into a PNG.
+    """
+    notes, fields = [], image.get_fields()
+    pictures = image.get("n-pages") if "n-pages" in fields else 1
+    if pictures > 1:
+        notes.append(f"The painting's file holds {pictures} pictures; only the first was kept.")
+    from_tiff = "vips-loader" in fields and image.get("vips-loader").startswith("tiffload")
+    into_tiff = "exif-data" in fields and kind.saver == "tiffsave"
+    texts = any(field.startswith("png-comment-") for field in fields) and kind.saver != "pngsave"
+    if from_tiff or into_tiff or texts:
+        notes.append("Tags such as author and copyright, where the painting's file had them, were not kept.")
+    return notes
 
 
 def painted(image: pyvips.Image, window: Box, colours: np.ndarray, alpha: np.ndarray) -> pyvips.Image:
@@ -131,12 +150,19 @@ def painted(image: pyvips.Image, window: Box, colours: np.ndarray, alpha: np.nda
 
 
 def _blended(under: pyvips.Image, colours: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(h, w, bands) samples of `under` with `colours` (h, w, 3) over them by `weight` (h, w, 1)."""
+    """(h, w, bands) samples of `under` with `colours` (h, w, 3) over them by `weight` (h, w, 1).
+
+    Where `under` is transparent its colours count by its opacity, so those that nobody sees do not count.
+    """
     samples = under.numpy().reshape(under.height, under.width, under.bands)
     bands, scale = picture_color.colour_bands(under), picture_color.full_scale(under)
-    opaque = np.ones((under.height, under.width, under.bands - bands), np.float32)
-    over = np.concatenate([picture_color.from_srgb(colours, under), opaque], axis=2)
-    mixed = samples * (1 - weight) + over * (scale * weight)
+    share, alpha = weight, samples[..., bands:]
+    if under.bands > bands:
+        opacity = picture_color.planes(under[bands])[0, ..., None]
+        share = weight / np.where(weight > 0, opacity * (1 - weight) + weight, 1)
+        alpha = alpha * (1 - weight) + scale * weight
+    over = picture_color.from_srgb(colours, under)
+    mixed = np.concatenate([samples[..., :bands] * (1 - share) + over * (scale * share), alpha], axis=2)
     if scale > 1:
         mixed = np.clip(np.rint(mixed), 0, scale)
     return np.where(weight > 0, mixed, samples).astype(samples.dtype)
@@ -166,7 +192,7 @@ def write_picture(image: pyvips.Image, path: Path, **changes: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes a UTF-8 text file, completely or not at all; raises OutputError."""
     with _written(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(temporary, path)
 
 

@@ -84,6 +84,8 @@ def open_picture(path: str | os.PathLike[str], role: str) -> Picture:
     Raises InvalidInput if there is no such file or it is not a picture of a supported kind.
     """
     path = Path(path)
+    if not has_utf8_name(path):
+        raise InvalidInput(f"The name of the {role} {path} is not UTF-8; give it another one.")
     if path.is_dir():
         raise InvalidInput(f"The {role} {path} is a folder; give a picture file.")
     if not path.exists():
@@ -101,6 +103,15 @@ def open_picture(path: str | os.PathLike[str], role: str) -> Picture:
     picture = Picture(path, role, image.autorot())
     _check_samples(picture)
     return picture
+
+
+def has_utf8_name(path: str | os.PathLike[str]) -> bool:
+    """Whether libvips takes this name; on Linux a file's may be any bytes."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_painting_size(painting: Picture) -> None:

@@ -86,7 +86,7 @@ def _metavar(parameter: Parameter) -> str:
         return "on|off"
     if parameter.kind == "choice":
         return "|".join(parameter.choices)
-    span = f"{parameter.minimum:g}..{parameter.maximum:g}"
+    span = parameter.span("..")
     return f"{span}|{AUTO}" if parameter.auto else span
 
 

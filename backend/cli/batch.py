@@ -18,7 +18,7 @@ from backend.cli.manifest import COLUMNS, Entry, read_entries
 from backend.cli.progress import Progress, duration
 from backend.cli.sheet import Result
 from backend.harmonize.errors import Cancelled, HarmonizeError
-from backend.picture_output import check_writable, make_folder
+from backend.picture_output import OutputError, check_writable, make_folder
 from plugin.painterly.protocol.parameters import InvalidParameter
 
 SHEET = "index.html"
@@ -88,4 +88,10 @@ def _run_entry(
     if report and report.cancelled:
         error = f"Stopped; the best so far is in {report.output.name}."
     print(title + (error or f"done in {duration(report.seconds)}"), file=sys.stderr)
-    return Result(entry, job, report, error, sheet.draw_previews(entry, job, report, args.output))
+    try:
+        previews = sheet.draw_previews(entry, job, report, args.output)
+    except OutputError as problem:
+        previews = {}
+        if report:  # the result itself is well
+            report.notes.append(f"There are no pictures of it here: {problem}")
+    return Result(entry, job, report, error, previews)

@@ -99,6 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.profile and not _others(args):
+        raise InvalidParameter(f"--profile leaves {PAPER} out; name another preset too.")
     sources = _sources(args)
     load(sources, LARGEST)  # wrong files are told of before any long work
     about = {
@@ -243,12 +245,16 @@ def _cases(args: argparse.Namespace, sources: Sources, folder: Path) -> Iterator
         scaled = resized(sources, size, folder)
         for device in args.devices:
             runs = [] if args.profile else [(PAPER, str(PRESETS[PAPER]["precision"]))]
-            others = [preset for preset in args.presets if preset != PAPER]
-            runs += [(preset, precision) for precision in args.precisions for preset in others]
+            runs += [(preset, precision) for precision in args.precisions for preset in _others(args)]
             for preset, precision in runs:
                 yield Case(
                     size, preset, device, precision, scaled, small, folder, args.iterations, clock=args.clock
                 )
+
+
+def _others(args: argparse.Namespace) -> list[str]:
+    """The presets that are run as they are."""
+    return [preset for preset in args.presets if preset != PAPER]
 
 
 def _growing(args: argparse.Namespace, sources: Sources, folder: Path) -> Iterator[Case]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import tempfile
 import time
 import traceback
 
@@ -18,11 +18,14 @@ class Stopped(Exception):
 
 def save_details(error: BaseException) -> str:
     """Writes the traceback to a log file; the rest of a sentence that says where, or why it could not."""
-    path = places().log / time.strftime(f"error-%Y%m%d-%H%M%S-{os.getpid()}.log")
+    folder, name = places().log, time.strftime("error-%Y%m%d-%H%M%S-")
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{' '.join(sys.argv)}\n\n{details}", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        # A name that no other file has: a batch may meet several errors in one second.
+        handle, path = tempfile.mkstemp(".log", name, folder)
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"{' '.join(sys.argv)}\n\n{details}")
     except OSError as problem:
         return f"{error} (the details could not be saved: {problem.strerror})."
     return f"the details are in {path}."

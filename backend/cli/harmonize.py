@@ -14,7 +14,7 @@ from backend.cli.inputs import Sources
 from backend.cli.interrupt import Interrupt
 from backend.cli.job import Job, Report, run_job, together
 from backend.cli.progress import Progress, duration
-from backend.harmonize.errors import Cancelled
+from backend.harmonize.errors import Cancelled, InvalidInput
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="OUT", help="png, tif, webp or jpg"
     )
     parser.add_argument(
-        "--save-stages", type=Path, metavar="DIR", help="write the pictures of each stage there"
+        "--save-stages",
+        type=Path,
+        metavar="DIR",
+        help="write the pictures of each stage there; not with --via",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object about the run")
     runner.add_arguments(parser)
@@ -43,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.via and args.save_stages:
+        raise InvalidInput("A service sends no pictures of stages; leave out --save-stages or --via.")
     sources = Sources(args.painting, args.naive, args.mask, args.layer, args.offset)
     job = Job(sources, args.output, settings(args), args.save_stages)
     progress = Progress()

@@ -81,7 +81,7 @@ def _read_pasted(sources: Sources, painting: Picture, resolution: int) -> Scene:
     if fills(selection, mask.box):
         raise InvalidInput(f"The mask {mask.path} covers the whole painting; leave the surroundings black.")
     window = source_window(selected, painting.box, resolution)
-    original = painting.colours(window)
+    original = _on_paper(painting, window)
     pasted = naive.colours(window)
     if naive.has_alpha:
         pasted = over(original, pasted, unit(naive.opacity(), window))
@@ -108,13 +108,21 @@ def _read_layer(sources: Sources, painting: Picture, resolution: int) -> Scene:
     if covered == painting.box and fills(opacity, covered.shifted(-x, -y)):
         raise InvalidInput(f"The cut-out {layer.path} covers the whole painting; leave some of it free.")
     window = source_window(seen, painting.box, resolution)
-    original = painting.colours(window)
+    original = _on_paper(painting, window)
     naive, mask = original.copy(), np.zeros((1, window.height, window.width), np.float32)
     part = covered.intersect(window)
     inside, on_layer = _slices(part, window), part.shifted(-x, -y)
     mask[inside] = unit(opacity, on_layer)
     naive[inside] = over(original[inside], layer.colours(on_layer), mask[inside])
     return Scene(painting, window, original, naive, mask)
+
+
+def _on_paper(painting: Picture, window: Box) -> np.ndarray:
+    """The painting as it is seen, on white where it is transparent; convert.py does so for the service."""
+    colours = painting.colours(window)
+    if not painting.has_alpha:
+        return colours
+    return over(np.ones((3, 1, 1), np.float32), colours, unit(painting.opacity(), window))
 
 
 def over(under: np.ndarray, colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 from backend.cli.inputs import Scene, Sources, load, over
 from backend.cli.runner import Runner
-from backend.cli.stages import StageFolder
+from backend.cli.stages import StageFolder, is_stage_name
 from backend.harmonize.errors import Cancelled
 from backend.picture_output import OutputError, carrier, check_writable, format_of, painted, write_picture
 from plugin.painterly.protocol.parameters import Value
@@ -91,15 +91,35 @@ def run_job(job: Job, get_runner: Callable[[], Runner], on_step: OnStep) -> Repo
 
 
 def check_output(job: Job) -> None:
-    """Raises OutputError before any work if the output cannot be written or would replace an input."""
+    """Raises OutputError before any work if the output cannot be written or anything written would replace an input."""
     format_of(job.output)
-    for path in (*job.sources.files().values(), *job.keep):
-        if job.output.exists() and path.exists() and os.path.samefile(job.output, path):
+    inputs, partial = (*job.sources.files().values(), *job.keep), partial_name(job.output)
+    for path in inputs:
+        if _is_same(job.output, path):
             raise OutputError(
                 f"The output {job.output} would replace the input {path}; give it another name."
             )
+        if _is_same(partial, path):
+            raise OutputError(
+                f"Ctrl-C would replace the input {path} by the best so far; give the output another name."
+            )
+    for path in (*inputs, job.output, partial):
+        if job.stages is not None and _may_be_stage(path, job.stages):
+            raise OutputError(f"The pictures of stages could replace {path}; give them another folder.")
     painting = job.sources.painting
     check_writable(job.output, room=painting.stat().st_size if painting.is_file() else 1)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether both are names of one file or folder that exists."""
+    # Not `Path.exists`, which raises an error for a name that is too long.
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
+
+
+def _may_be_stage(path: Path, folder: Path) -> bool:
+    """Whether a stage's picture in `folder` could take the place of `path`, or of what it links to."""
+    names = (path, Path(os.path.realpath(path)))
+    return any(is_stage_name(name.name) and _is_same(name.parent, folder) for name in names)
 
 
 def partial_name(output: Path) -> Path:

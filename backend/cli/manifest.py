@@ -15,6 +15,7 @@ from backend.cli.inputs import Sources
 from backend.cli.job import Job
 from backend.harmonize.errors import InvalidInput
 from backend.picture_output import FORMATS
+from backend.pictures import has_utf8_name
 from plugin.painterly.protocol.parameters import BY_NAME
 
 FILES = ("painting", "naive", "mask", "layer")
@@ -39,6 +40,11 @@ class Entry:
     columns: Mapping[str, Any] = field(default_factory=dict)
     twice: str = ""
 
+    @property
+    def has_plain_name(self) -> bool:
+        """Whether a file with this name lies in the folder that it is put into."""
+        return Path(self.name).name == self.name and "\0" not in self.name and has_utf8_name(self.name)
+
     def job(self, folder: Path, args: argparse.Namespace) -> Job:
         """The job that writes into `folder`; its own columns go before the command line's options.
 
@@ -48,7 +54,7 @@ class Entry:
             raise InvalidInput(f"There are two files for the {self.twice}; remove one.")
         if "painting" not in self.files:
             raise InvalidInput("There is no painting; name one.")
-        if Path(self.name).name != self.name:
+        if not self.has_plain_name:
             raise InvalidInput(f"The name {self.name!r} must be a plain file name.")
         changes = {name: _value(name, value) for name, value in self.columns.items() if name != "offset"}
         sources = Sources(**self.files, offset=_offset(self.columns.get("offset", (0, 0))))
@@ -127,11 +133,14 @@ def _unique(names: Iterable[str]) -> list[str]:
 
 def _value(name: str, value: Any) -> Any:
     """CSV knows only text, and JSON may use it: text is read as on the command line."""
+    if name == "preset" and not isinstance(value, str):
+        raise InvalidInput(f"Preset is a name, not {value!r}.")
     return BY_NAME[name].parse(value) if isinstance(value, str) and name in BY_NAME else value
 
 
 def _offset(value: Any) -> tuple[int, int]:
-    return parse_offset(value if isinstance(value, str) else ",".join(str(part) for part in value))
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    return parse_offset(",".join(str(part) for part in parts))
 
 
 def _suffix(painting: Path) -> str:

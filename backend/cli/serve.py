@@ -30,6 +30,7 @@ from pathlib import Path
 
 import zmq
 
+from backend.service.jobs import KEEP_SECONDS
 from plugin.painterly.protocol.errors import ProtocolError
 from plugin.painterly.protocol.places import places
 
@@ -57,7 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parent-pid", type=int, default=0, metavar="PID", help="end when this process ends")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input is closed")
     parser.add_argument(
-        "--idle", type=float, default=30.0, metavar="MINUTES", help="end after so long (default 30)"
+        "--idle",
+        type=float,
+        default=30.0,
+        metavar="MINUTES",
+        help="end after so long without a client (default 30), but not while a result is kept for one "
+        f"({KEEP_SECONDS / 3600:.0f} hours at most)",
     )
     parser.add_argument("--queue", type=int, default=64, metavar="N", help="jobs that may wait (default 64)")
 
@@ -70,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         return _invite(args) if args.invite else _serve(args)
     except (OSError, ProtocolError, zmq.ZMQError) as error:
-        print(f"painterly: The service cannot start: {error}", file=sys.stderr)
+        what = "The client cannot be invited" if args.invite else "The service cannot start"
+        print(f"painterly: {what}: {error}", file=sys.stderr)
         return 2
 
 
@@ -82,7 +89,7 @@ def _problem(args: argparse.Namespace) -> str:
         return "With --keys each client has its own connection file from --invite."
     if args.bind and not args.keys and not args.bind.startswith("tcp://127.0.0.1:"):
         return "To be reached from other machines, --bind needs --keys."
-    if args.idle <= 0 or args.queue < 1 or args.parent_pid < 0:
+    if not args.idle > 0 or args.queue < 1 or args.parent_pid < 0:  # nan, too, is not above 0
         return "--idle and --queue are above 0, --parent-pid is a process."
     return ""
 

@@ -65,7 +65,9 @@ class Result:
 
 
 def draw_previews(entry: Entry, job: Job | None, report: Report | None, folder: Path) -> dict[str, Path]:
-    """Makes the thumbnails there can be, in a folder in `folder`; by role."""
+    """Makes the thumbnails there can be, in a folder in `folder`; by role. Raises OutputError."""
+    if not entry.has_plain_name:
+        return {}
 
     def target(role: str) -> Path:
         return folder / THUMBNAILS / f"{entry.name}_{role}.webp"
@@ -143,6 +145,6 @@ def _settings(settings: Mapping[str, Value]) -> str:
 def _address(path: Path, folder: Path) -> str:
     """The file's address relative to the sheet's folder; absolute if it is on another drive."""
     try:
-        return quote(Path(os.path.relpath(path, folder)).as_posix())
+        return quote(Path(os.path.relpath(path, folder)).as_posix(), errors="surrogateescape")
     except ValueError:
         return path.resolve().as_uri()

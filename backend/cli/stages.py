@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,11 @@ from backend.picture_output import make_folder, write_picture
 
 if TYPE_CHECKING:
     from backend.harmonize.step import Step
+
+
+def is_stage_name(name: str) -> bool:
+    """Whether a stage's picture could have this file name; which stages there will be is not known before."""
+    return fnmatchcase(name.lower(), "[0-9][0-9]_*.png")
 
 
 class StageFolder:

@@ -18,7 +18,10 @@ from plugin.painterly.connection import Connection, ConnectionProblem
 from plugin.painterly.protocol import messages
 from plugin.painterly.protocol.messages import Message
 from plugin.painterly.protocol.parameters import Value
-from plugin.painterly.protocol.raster import Placed
+from plugin.painterly.protocol.raster import DEPTHS, LAYOUTS, Placed
+
+_WAITING = Step("queue", 1, 1, 0.0)
+_PIXEL = LAYOUTS["RGBA"] * DEPTHS["F32"]  # bytes, as `convert.raster_of` makes them
 
 
 class ServiceUnavailable(errors.HarmonizeError):
@@ -38,6 +41,7 @@ class ServiceRunner:
 
     def harmonize(self, composite: Composite, settings: Mapping[str, Value], on_step: OnStep) -> Outcome:
         """As `backend.engine.Engine.harmonize`; the picture comes back in full precision."""
+        self._check_size(composite, on_step)
         job = uuid.uuid4().hex
         request = messages.Harmonize(
             job=job,
@@ -59,6 +63,19 @@ class ServiceRunner:
     def close(self) -> None:
         self._connection.close()
 
+    def _check_size(self, composite: Composite, on_step: OnStep) -> None:
+        """Raises InvalidInput for a composite whose pixels are more than the service takes."""
+        try:
+            limit = self._connection.greeting(on_look=lambda: on_step(_WAITING)).buffer_limit
+        except ConnectionProblem as problem:
+            raise ServiceUnavailable(str(problem)) from None
+        height, width = composite.mask.shape[1:]
+        if width * height * _PIXEL > limit:
+            raise errors.InvalidInput(
+                f"The object with its surroundings is {width} x {height} pixels, more than a service takes; "
+                "leave out --via, or make the object smaller."
+            )
+
 
 class _Relay:
     """Hands Progress to `on_step`; when that asks to stop, the service is told, once.
@@ -69,7 +86,7 @@ class _Relay:
 
     def __init__(self, connection: Connection, job: str, on_step: OnStep):
         self._connection, self._job, self._on_step = connection, job, on_step
-        self._queue = Step("queue", 1, 1, 0.0)
+        self._queue = _WAITING
         self._begun = self._stopped = False
 
     def hear(self, message: Message) -> None:

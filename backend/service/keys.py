@@ -65,12 +65,20 @@ class KeysFile:
         return public in self._clients.values()
 
     def invite(self, address: str, connection_file: Path) -> None:
-        """Allows one more client, named after the connection file that is written for it."""
-        pair = KeyPair.new()
+        """Allows one more client, named after the connection file that is written for it.
+
+        Raises ProtocolError if there is a client of that name: it would be locked out.
+        """
+        pair, name = KeyPair.new(), connection_file.stem
         data = read_json(self.path)
-        data["clients"][connection_file.stem] = pair.public
-        write_private_json(self.path, data)
+        if name in data["clients"]:
+            raise ProtocolError(
+                f"{self.path} has a client {name} already; name the file otherwise, or take that one out."
+            )
+        # The file first: when it cannot be written, the name is still free.
         Endpoint(address, self.own.public, pair.public, pair.secret).write(connection_file)
+        data["clients"][name] = pair.public
+        write_private_json(self.path, data)
 
     def _read(self) -> None:
         about = self.path.stat()

@@ -2,12 +2,12 @@
 
 Works without Krita and Qt: call `poll()` from a timer (10 to 20 ms while a job runs) and handle what it
 returns, or `wait()` where blocking is fine. Lost connections are made anew and unfinished jobs found
-again by their ids; nothing here blocks but `wait`.
+again by their ids; nothing here blocks but `wait` and `greeting`.
 """
 
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional
 
 from .protocol import codec, messages
 from .protocol.endpoint import Endpoint
@@ -25,7 +25,7 @@ CONNECTING, CONNECTED, LOST, CLOSED = "connecting", "connected", "lost", "closed
 
 PING_EVERY = 2.0  # seconds between pings while poll() is called
 LOST_AFTER = 15.0  # seconds without an answer to one
-LOOK_EVERY = 0.05  # seconds between looks around while wait() waits
+LOOK_EVERY = 0.05  # seconds between looks around while wait() and greeting() wait
 _LINGER_MS = 300  # for last words (Ack, Shutdown) when closing
 _POLL_AT_MOST = 64  # messages a call, so that a flood cannot hold up the caller's event loop
 
@@ -135,20 +135,26 @@ class Connection:
         `on_look` is called all the while, every LOOK_EVERY seconds at least. Raises ConnectionProblem if the
         service stays silent for LOST_AFTER seconds or has ended, or if `timeout` seconds pass.
         """
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            news = self.poll(LOOK_EVERY)
-            on_look()
+        for news in self._listen(timeout, on_look):
             for number, message in enumerate(news):
                 if isinstance(message, messages.LAST_WORDS) and message.job == job:
                     self._put_back = news[number + 1 :]
                     return message
                 on_message(message)
-            if self.state == LOST or not self._endpoint.alive:
-                raise ConnectionProblem(
-                    "The service does not answer: it has ended or does not take this key."
-                )
         raise ConnectionProblem(f"The job did not end within {timeout:g} seconds.")
+
+    def greeting(self, on_look: Callable[[], None] = lambda: None) -> messages.Welcome:
+        """Blocks until `welcome` came and returns it; all news until then are kept for `poll`.
+
+        `on_look` and ConnectionProblem as in `wait`; it is raised for a `problem` too.
+        """
+        listening, heard = self._listen(float("inf"), on_look), []
+        while self.welcome is None:
+            heard += next(listening)
+            if self.problem is not None:
+                raise ConnectionProblem(self.problem.message)
+        self._put_back += heard
+        return self.welcome
 
     def close(self) -> None:
         """Ends the connection; the service keeps this client's jobs for a while."""
@@ -156,6 +162,18 @@ class Connection:
             self.state = CLOSED
             self._socket.close(linger=_LINGER_MS)
             self._context.term()
+
+    def _listen(self, timeout: float, on_look: Callable[[], None]) -> Iterator[List[Message]]:
+        """What `poll` returns, again and again for `timeout` seconds; raises as `wait` does."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            news = self.poll(LOOK_EVERY)
+            on_look()
+            yield news
+            if self.state == LOST or not self._endpoint.alive:
+                raise ConnectionProblem(
+                    "The service does not answer: it has ended or does not take this key."
+                )
 
     def _connect(self) -> None:
         if self._socket is not None:
@@ -186,7 +204,9 @@ class Connection:
             frames = codec.encode(message, self._exchange)
             self._socket.send_multipart(frames, flags=zmq.DONTWAIT, copy=False)
         except zmq.Again:
-            raise ConnectionProblem("The service takes no more messages: it has ended or hangs.") from None
+            raise ConnectionProblem(
+                "The service takes no more messages: it has ended, hangs or does not take this key."
+            ) from None
 
     def _receive(self) -> Optional[Message]:
         """The next message, None if there is none; what breaks the contract becomes a `Failed`."""

@@ -2,10 +2,12 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from backend import picture_output
 from plugin.painterly.protocol.places import places
 from tests.cli.conftest import HEIGHT, WIDTH, noise, object_mask, options, save
 from tests.cli.fake_engine import Misfortune
+from tests.cli.test_harmonize import start
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -98,11 +101,13 @@ def test_bad_file(refused, files, tmp_path, option, make, words):
         (("--preset", "nice"), "Preset is one of"),
         (("--style", "99"), "from 0.5 to 10"),
         (("--seed", "1.5"), "whole number"),
+        (("--seed", "-1"), "a whole number from 0 to 2147483647, not -1."),
         (("--feather", "nan"), "from 0 to 100"),
         (("--patch-synthesis", "maybe"), "on or off"),
         (("--offset", "3"), "two whole numbers"),
         (("--frobnicate",), "unrecognized"),
         (("--layer", "x.png"), "alone"),
+        (("--via", "service.json", "--save-stages", "stages"), "leave out"),
     ],
 )
 def test_bad_option(refused, files, tmp_path, extra, words):
@@ -146,8 +151,42 @@ def test_output_that_cannot_be(refused, files, tmp_path):
         (tmp_path / "o.gif", "must end in"),
         (tmp_path / "o", "must end in"),
         (files["--mask"], "would replace the input"),
+        (tmp_path / f"{'x' * 300}.png", "too long"),
     ):
         assert words in refused("harmonize", *options(files), "-o", output)
+
+
+@pytest.mark.parametrize("option", ["-o", "--mask"])
+def test_a_name_that_is_not_utf8(files, tmp_path, option):
+    odd = shutil.copy(files["--mask"], tmp_path / "\udcff.png")
+    process = start("harmonize", *options({**files, "-o": tmp_path / "o.png", option: odd}))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2 and "not UTF-8" in err and err.count("\n") == 1
+
+
+def test_the_best_so_far_would_replace_an_input(refused, files, tmp_path):
+    files["--painting"] = save(tmp_path / "work.partial.png", noise())
+    assert f"input {files['--painting']}" in refused(
+        "harmonize", *options(files), "-o", tmp_path / "work.png"
+    )
+
+
+@pytest.mark.parametrize("through", ["", "link.png"])
+def test_pictures_of_stages_would_replace_an_input(refused, files, tmp_path, through):
+    (tmp_path / "stages").mkdir()
+    painting = save(tmp_path / "stages" / "01_painting.png", noise())
+    if through:
+        (tmp_path / through).symlink_to(painting)
+    files["--painting"] = tmp_path / through if through else painting
+    command = ("harmonize", *options(files), "--save-stages", tmp_path / "stages", "-o", tmp_path / "o.png")
+    assert f"could replace {files['--painting']}" in refused(*command)
+
+
+def test_pictures_of_stages_would_replace_the_output(refused, files, tmp_path):
+    (tmp_path / "stages").mkdir()
+    output = tmp_path / "stages" / "04_result.png"
+    command = ("harmonize", *options(files), "--save-stages", output.parent, "-o", output)
+    assert f"could replace {output}" in refused(*command)
 
 
 def test_folder_without_permission():
@@ -215,6 +254,13 @@ def test_a_bug_is_told_in_a_sentence_and_kept_in_a_log(painterly, files, tmp_pat
     assert finished.err.count("\n") == 1 and "Traceback" not in finished.err
     (log,) = places().log.iterdir()
     assert str(log) in finished.err and "ZeroDivisionError: a bug" in log.read_text()
+
+
+def test_bugs_in_one_second_have_a_log_each(painterly, files, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda form: "error-20200101-000000-")
+    for _ in range(2):
+        painterly("harmonize", *options(files), "--seed", Misfortune.BUG, "-o", tmp_path / "o.png")
+    assert len(list(places().log.iterdir())) == 2
 
 
 def test_service_that_is_not_there(files, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
 from html.parser import HTMLParser
@@ -131,7 +132,7 @@ def test_csv_manifest(painterly, engine, files, tmp_path):
     assert settings[0] == dict(PRESETS["balanced"], style=7.5, seed=5)
     assert settings[1] == dict(PRESETS["high"], chroma_denoise=False, seed=5)
     assert {"painting.png", "painting-2.png"} <= {path.name for path in (tmp_path / "out").iterdir()}
-    assert not (tmp_path / "up.png").exists()
+    assert not (tmp_path / "up.png").exists() and not list(tmp_path.rglob("up_*"))
 
 
 def test_json_manifest(painterly, engine, files, tmp_path):
@@ -144,6 +145,58 @@ def test_json_manifest(painterly, engine, files, tmp_path):
     assert finished.code == 0, finished.err
     assert engine.jobs[0][1]["resolution"] == 128
     assert (tmp_path / "out" / "one.png").is_file()
+
+
+def test_one_name_that_cannot_be_a_file_does_not_stop_the_rest(painterly, files, tmp_path):
+    common = {"painting": "painting.png", "naive": "naive.png", "mask": "mask.png"}
+    rows = [{"name": name, **common} for name in ("n" * 300, "nul\0", "well")]
+    (tmp_path / "m.json").write_text(json.dumps(rows))
+    finished = painterly("batch", tmp_path / "m.json", "-o", tmp_path / "out", "--json")
+    errors = [each["error"] for each in json.loads(finished.out)["composites"]]
+    assert finished.code == 1 and "too long" in errors[0] and "plain file name" in errors[1]
+    assert errors[2] is None and (tmp_path / "out" / "well.png").is_file()
+
+
+def test_a_file_whose_name_is_not_utf8_does_not_stop_the_rest(folder, tmp_path):
+    for role in ("painting", "layer"):
+        shutil.copy(folder / "e_layer.png", os.fsencode(folder) + b"/\xff_" + role.encode() + b".png")
+    process = start("batch", folder, "-o", tmp_path / "out", "--json")
+    out, err = process.communicate(timeout=60)
+    told = json.loads(out)["composites"]
+    assert [bool(each["error"]) for each in told] == [False, False, True, False, True]
+    assert "plain file name" in told[-1]["error"] and process.returncode == 1
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "../in/%FF_painting.png" in page and "<h2>\\udcff</h2>" in page
+
+
+def test_no_room_for_the_sheets_pictures_is_a_note(painterly, files, folder, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thumbnails").touch()
+    finished = painterly("batch", folder, "-o", out, "--json")
+    told = json.loads(finished.out)["composites"]
+    assert [bool(each["error"]) for each in told] == [False, False, True, False]
+    assert "no pictures of it" in told[0]["notes"][0] and (out / "a.png").is_file()
+    assert "no pictures of it" in Links(out / "index.html").words
+
+
+@pytest.mark.parametrize(
+    "column, value, words",
+    [
+        ("offset", 7, "two whole numbers X,Y in pixels, not '7'"),
+        ("offset", True, "two whole numbers"),
+        ("offset", {"x": 1, "y": 2}, "two whole numbers"),
+        ("preset", ["draft"], "Preset is a name, not ['draft']."),
+        pytest.param("seed", 10**400, "whole number from 0 to 2147483647", id="seed-huge"),
+        ("style", [3], "Style strength is a number"),
+    ],
+)
+def test_wrong_types_in_json_are_one_sentence(painterly, files, tmp_path, column, value, words):
+    row = {"painting": "painting.png", "naive": "naive.png", "mask": "mask.png", column: value}
+    (tmp_path / "m.json").write_text(json.dumps([row]))
+    finished = painterly("batch", tmp_path / "m.json", "-o", tmp_path / "out", "--json")
+    (told,) = json.loads(finished.out)["composites"]
+    assert words in told["error"]
 
 
 def test_no_input_of_another_composite_is_replaced(painterly, files, tmp_path):

@@ -158,6 +158,11 @@ def test_a_profile_of_a_real_job_adds_up_and_leaves_nothing_behind(monkeypatch, 
     assert "own arithmetic" in told and "PatchMatch" in told
 
 
+def test_a_profile_of_paper_alone_is_refused(painterly, inline):
+    finished = painterly("bench", "--sizes", "128", "--presets", "paper", "--profile")
+    assert finished.code == 2 and finished.out == "" and "another preset" in finished.err
+
+
 def test_profile_is_told_for_each_row(painterly, inline, monkeypatch):
     parts = {"Gram": 3.0, bench_profile.FORWARD: 1.0}
     monkeypatch.setattr(

@@ -60,7 +60,7 @@ def test_module_runs_as_a_program():
     )
     for parameter in BY_NAME.values():
         assert "--" + parameter.name.replace("_", "-") in done.stdout
-    assert "--save-stages" in done.stdout and done.stderr == ""
+    assert "--save-stages" in done.stdout and "0..2147483647" in done.stdout and done.stderr == ""
 
 
 def test_help_and_bad_input_need_no_torch(files, tmp_path):

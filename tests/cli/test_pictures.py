@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import pyvips
-from PIL import Image
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
+from backend.picture_output import painted
+from plugin.painterly.protocol.geometry import Box
 from tests.cli.conftest import HEIGHT, WIDTH, noise, object_mask, options, samples_of, save
 
 MASK = object_mask()[..., 0]
 OUTSIDE, INSIDE = MASK == 0, MASK == 255
+ARTIST = 315  # the tag, in TIFF and in EXIF
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,36 @@ def test_transparency_is_kept_outside_and_filled_inside(painterly, files, tmp_pa
     result = samples_of(tmp_path / "o.webp")
     assert (result[OUTSIDE] == painting[OUTSIDE]).all()
     assert (result[INSIDE] == [255, 0, 0, 255]).all()
+
+
+@pytest.mark.parametrize("way", ["naive", "layer"])
+def test_colours_under_transparency_are_not_seen(painterly, engine, files, tmp_path, way):
+    painting = noise(np.uint16, bands=4)
+    painting[..., 3] = np.linspace(0, 65535, WIDTH).astype(np.uint16)
+    files["--painting"] = save(tmp_path / "p.png", painting, "rgb16")
+    layer = np.full((20, 20, 4), 255, np.uint8)
+    if way == "layer":
+        files = {"--painting": files["--painting"], "--layer": save(tmp_path / "l.png", layer)}
+    assert painterly("harmonize", *options(files), "-o", tmp_path / "o.png").code == 0
+    values = painting.transpose(2, 0, 1) / 65535
+    on_white = 1 + (values[:3] - 1) * values[3:]
+    assert np.abs(engine.jobs[0][0].painting.numpy() - on_white).max() < 1e-6
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16, np.float32])
+def test_hidden_colours_do_not_shine_through_a_soft_edge(depth):
+    """Half red over nothing is red at half opacity; over half opaque blue a third of the colour is blue's."""
+    one = 1 if depth is np.float32 else np.iinfo(depth).max
+    under = np.zeros((1, 3, 4), depth)
+    under[0, :] = [[0, one, 0, 0], [0, 0, one, one / 2], [0, one, 0, 0]]
+    red = np.zeros((3, 1, 3), np.float32)
+    red[0] = 1
+    weight = np.array([[[0.5, 0.5, 0]]], np.float32)
+    image = pyvips.Image.new_from_array(under, interpretation="rgb16" if depth is np.uint16 else "srgb")
+    result = painted(image, Box(0, 0, 3, 1), red, weight).numpy()[0]
+    expected = [[1, 0, 0, 0.5], [2 / 3, 0, 1 / 3, 0.75], [0, 1, 0, 0]]
+    assert np.abs(result / one - expected).max() <= (1e-6 if one == 1 else 1.01 / one)
+    assert (result[2] == under[0, 2]).all()
 
 
 def test_float_tiff_keeps_its_floats(painterly, files, tmp_path):
@@ -188,6 +221,55 @@ def test_less_depth_is_said(painterly, files, tmp_path):
     finished = painterly("harmonize", *options(files), "-o", tmp_path / "o.webp")
     assert finished.code == 0 and "8 bits" in finished.err
     assert (samples_of(tmp_path / "o.webp")[OUTSIDE] == np.rint(painting[OUTSIDE] / 257)).all()
+
+
+def with_tags(path, **more):
+    """`noise` with its author in the tags that Pillow writes for this kind of file."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2() if path.suffix == ".tif" else Image.Exif()
+    tags[ARTIST] = "Vincent"
+    options_ = {"tiffinfo" if path.suffix == ".tif" else "exif": tags, **more}
+    Image.fromarray(noise()).save(path, **options_)
+    return path
+
+
+@pytest.mark.parametrize(
+    "given, asked, kept",
+    [
+        ("p.jpg", "o.png", True),
+        ("p.png", "o.webp", True),
+        ("p.jpg", "o.tif", False),
+        ("p.tif", "o.png", False),
+        ("p.tif", "o.tif", False),
+    ],
+)
+def test_tags_are_kept_or_a_note_tells(painterly, files, tmp_path, given, asked, kept):
+    files["--painting"] = with_tags(tmp_path / given)
+    finished = painterly("harmonize", *options(files), "-o", tmp_path / asked)
+    assert finished.code == 0 and ("author" in finished.err) == (not kept)
+    with Image.open(tmp_path / asked) as result:
+        assert result.getexif().get(ARTIST) == ("Vincent" if kept else None)
+
+
+@pytest.mark.parametrize("suffix, kept", [("png", True), ("jpg", False)])
+def test_a_pngs_texts_are_kept_or_a_note_tells(painterly, files, tmp_path, suffix, kept):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Author", "Vincent")
+    Image.fromarray(noise()).save(tmp_path / "p.png", pnginfo=texts)
+    files["--painting"] = tmp_path / "p.png"
+    finished = painterly("harmonize", *options(files), "-o", tmp_path / f"o.{suffix}")
+    assert finished.code == 0 and ("author" in finished.err) == (not kept)
+    with Image.open(tmp_path / f"o.{suffix}") as result:
+        assert result.info.get("Author") == ("Vincent" if kept else None)
+
+
+def test_only_the_first_of_several_pages_is_said(painterly, files, tmp_path):
+    page = Image.fromarray(noise())
+    page.save(tmp_path / "p.tif", save_all=True, append_images=[page, page])
+    files["--painting"] = tmp_path / "p.tif"
+    finished = painterly("harmonize", *options(files), "-o", tmp_path / "o.tif")
+    assert finished.code == 0 and "holds 3 pictures; only the first was kept" in finished.err
+    with Image.open(tmp_path / "o.tif") as result:
+        assert result.n_frames == 1
 
 
 def test_jpeg_says_that_it_is_lossy(painterly, files, tmp_path):

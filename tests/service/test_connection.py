@@ -8,6 +8,7 @@ import pytest
 
 from backend.service.keys import KeyPair
 from plugin.painterly.connection import Connection, ConnectionProblem
+from plugin.painterly.protocol import codec, messages
 from plugin.painterly.protocol.endpoint import Endpoint
 from tests.fakes.backend import ROOT
 
@@ -35,6 +36,30 @@ def test_a_dropped_connection_does_not_freeze_its_program(tmp_path, how):
     command = [sys.executable, "-c", DROP, str(tmp_path / "nobody.json"), how]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20)
     assert done.stdout == "went on\n" and done.returncode == 0, done.stderr
+
+
+def test_a_service_that_takes_nothing_may_not_know_the_key():
+    client = Connection(endpoint())
+    with pytest.raises(ConnectionProblem, match="does not take this key"):
+        for _ in range(5000):
+            client.cancel("job")
+    client.close()
+
+
+def test_a_problem_ends_the_wait_for_a_greeting():
+    client = Connection(endpoint())
+    client.problem = messages.Failed("", messages.VERSION, "The service is of another version.")
+    with pytest.raises(ConnectionProblem, match="of another version"):
+        client.greeting()
+    client.close()
+
+
+def test_the_greeting_takes_no_news_away(start):
+    client = Connection.open(start().where)
+    welcome = client.greeting()
+    assert welcome.buffer_limit == codec.REQUEST_LIMITS.buffer
+    assert client.poll()[0] == welcome == client.greeting()
+    client.close()
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,24 @@ def test_the_services_own_keys_last(tmp_path):
     assert one.client_public != two.client_public and "secret=" not in repr(first.own)
 
 
+def test_a_known_name_is_not_invited_again(tmp_path):
+    keys, laptop = KeysFile(tmp_path / "keys.json"), tmp_path / "laptop.json"
+    keys.invite("tcp://a:1", laptop)
+    before = laptop.read_text()
+    done = painterly("serve", "--keys", keys.path, "--bind", "tcp://b:1", "--invite", laptop)
+    assert done.returncode == 2 and "a client laptop already" in done.stderr and done.stderr.count("\n") == 1
+    assert laptop.read_text() == before and keys.allows(Endpoint.read(laptop).client_public)
+
+
+def test_a_name_whose_file_could_not_be_written_is_free(tmp_path):
+    keys = KeysFile(tmp_path / "keys.json")
+    (tmp_path / "blocked").touch()
+    with pytest.raises(OSError):
+        keys.invite("tcp://a:1", tmp_path / "blocked" / "laptop.json")
+    keys.invite("tcp://a:1", tmp_path / "laptop.json")
+    assert keys.allows(Endpoint.read(tmp_path / "laptop.json").client_public)
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -115,6 +133,7 @@ def test_the_services_own_keys_last(tmp_path):
         (["--bind", "tcp://0.0.0.0:5000"], "--keys"),
         (["--keys", "k.json", "--connection-file", "c.json"], "--invite"),
         (["--idle", "0"], "--idle"),
+        (["--idle", "nan"], "--idle"),
         (["--bind", "tcp://127.0.0.1:notaport"], "start"),
         (["--keys", "/proc/nowhere/k.json"], "start"),
     ],
@@ -128,6 +147,7 @@ def test_wrong_options_are_one_sentence(tmp_path, arguments, words):
 def test_help_says_how():
     done = painterly("serve", "--help", env={**os.environ, "COLUMNS": "110"})
     assert done.returncode == 0 and "--invite laptop.json" in done.stdout and "painterly ready" in done.stdout
+    assert "a result is kept for one (24 hours at most)" in " ".join(done.stdout.split())
 
 
 def test_no_connection_file_no_connection(tmp_path):

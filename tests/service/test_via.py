@@ -1,5 +1,6 @@
 """The worker's real conversion, and a job of the command line done through a service."""
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from PIL import Image
 
 from backend.cli.via import ServiceRunner, ServiceUnavailable, cut_out
 from backend.harmonize.composite import Composite
-from backend.harmonize.errors import Cancelled, HarmonizeError
+from backend.harmonize.errors import Cancelled, HarmonizeError, InvalidInput
 from plugin.painterly.connection import ConnectionProblem
 from plugin.painterly.protocol import messages
 from plugin.painterly.protocol.raster import Placed
@@ -64,6 +65,29 @@ def test_the_outcome_is_that_of_the_engine_itself(runner, composite):
     assert told == [("mixing", 1), ("mixing", 2), ("mixing", 3)]
     again = runner.harmonize(composite, settings(), lambda step: None)
     assert torch.equal(again.image, outcome.image)
+
+
+def test_more_pixels_than_the_service_takes_are_not_sent(runner, composite):
+    size = 80 * 60 * 4 * 4  # RGBA in four bytes each
+    runner.harmonize(composite, settings(), lambda step: None)
+    for limit in (size, size - 1):
+        runner._connection.welcome = dataclasses.replace(runner._connection.welcome, buffer_limit=limit)
+        if limit == size:
+            runner.harmonize(composite, settings(), lambda step: None)
+    with pytest.raises(InvalidInput, match="80 x 60 pixels.*leave out --via"):
+        runner.harmonize(composite, settings(), lambda step: None)
+
+
+def test_stopped_before_the_service_has_answered(service, composite):
+    runner = ServiceRunner(service.where)
+
+    def stop(step):
+        raise Cancelled()
+
+    with pytest.raises(Cancelled) as caught:
+        runner.harmonize(composite, settings(), stop)
+    assert caught.value.best is None
+    runner.close()
 
 
 def test_stopping_brings_the_best_so_far(runner, composite):

@@ -9,7 +9,6 @@ result.
 Standard library only, Python 3.8 syntax: Krita's own Python reads this file.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
@@ -60,21 +59,23 @@ class Parameter:
 
     def _check_number(self, value: Any) -> Value:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if number and self.kind == "integer":
-            number = math.isfinite(value) and float(value).is_integer()
-        if not number or not self.minimum <= value <= self.maximum:
+        number = number and self.minimum <= value <= self.maximum
+        if not number or (self.kind == "integer" and value != int(value)):
             raise InvalidParameter(
-                "{} is {} from {:g} to {:g}{}{}, not {!r}.".format(
+                "{} is {} from {}{}{}, not {!r}.".format(
                     self.label,
                     "a whole number" if self.kind == "integer" else "a number",
-                    self.minimum,
-                    self.maximum,
+                    self.span(" to "),
                     " " + self.unit if self.unit else "",
                     " or " + AUTO if self.auto else "",
                     value,
                 )
             )
         return int(value) if self.kind == "integer" else float(value)
+
+    def span(self, between: str) -> str:
+        """The range in words: both ends to the last digit, with `between` between them."""
+        return "{:.10g}{}{:.10g}".format(self.minimum, between, self.maximum)
 
     def parse(self, text: str) -> Value:
         """The value that `text` (as typed on a command line) stands for; raises InvalidParameter."""
@@ -84,13 +85,18 @@ class Parameter:
         if self.kind == "choice" or (self.auto and text == AUTO):
             return self.check(text)
         try:
-            return self.check(float(text))
-        except (ValueError, OverflowError) as error:
-            raise (
-                error
-                if isinstance(error, InvalidParameter)
-                else InvalidParameter("{} is a number, not {!r}.".format(self.label, text))
-            )
+            number = _number(text)
+        except ValueError:
+            raise InvalidParameter("{} is a number, not {!r}.".format(self.label, text)) from None
+        return self.check(number)
+
+
+def _number(text: str) -> Union[int, float]:
+    """An integer where `text` is one, so that a refusal repeats it as it was typed."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 PARAMETERS = (
