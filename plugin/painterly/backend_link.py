@@ -1,5 +1,6 @@
 """The session's line to the backend: started on first use, watched, started again after it died."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Callable, List, Optional
@@ -56,7 +57,7 @@ class BackendLink:
         self._remote = wanted
         try:
             if self._remote:
-                self._open(Path(self._remote))
+                self._open(Path(os.path.expanduser(self._remote)))
             else:
                 self._launcher.start()
         except Problem as problem:

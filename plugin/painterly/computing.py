@@ -1,7 +1,7 @@
 """Jobs at the backend: handed over, followed, acknowledged; or failed with a sentence if it dies."""
 
 from dataclasses import replace
-from typing import Dict, Generator
+from typing import Dict, Generator, Tuple
 
 from . import tasks
 from .job import WAITING, Export, Problem
@@ -45,7 +45,8 @@ class Computing:
         self._notice.changed()
 
     def hear(self) -> None:
-        """Takes in what the backend has to say."""
+        """Takes in what the backend has to say, and what has become of it: silence is no message."""
+        before = self._look()
         try:
             news = self.link.poll()
         except Problem as problem:
@@ -53,8 +54,11 @@ class Computing:
             return
         for message in news:
             self._take(message)
-        if news:
+        if news or self._look() != before:
             self._notice.changed()
+
+    def _look(self) -> Tuple[object, ...]:
+        return self.link.state, self.link.worker, self.link.device, self.link.why
 
     def acknowledge(self, job: Job) -> None:
         """Tells the backend that it may forget the job."""

@@ -79,7 +79,8 @@ class Delivery:
             else:
                 job.landing = landing
                 job.end(tasks.DONE, landing.note)
-                self._notice.message = landing.note
+                # In a batch an earlier layer's sentence stays if there is nothing to be known of this one.
+                self._notice.message = landing.note or self._notice.message
             self._remember(job)
             self._acknowledge(job)
         self._notice.changed()

@@ -1,11 +1,11 @@
 """The docker "Painterly": widgets only. What they show is the session's, what they change its settings."""
 
-from typing import Callable, List
+from typing import Callable, List, Set
 
 from . import diagnostics
 from .canvas import host
 from .job import ABOVE, REPLACE
-from .parameter_form import ParameterForm
+from .parameter_form import ParameterForm, enter_typed
 from .protocol import parameters
 from .protocol.parameters import AUTO, InvalidParameter, Value
 from .qt import QtCore, QtWidgets
@@ -16,9 +16,14 @@ from .status_words import backend_text
 from .tabbed import Tabbed
 from .translation import tr
 
+# How much of its name the button for a closed document's result shows, in average characters.
+ADOPTED_CHARACTERS = 20
+
 
 class PainterlyDocker(host.DockWidget):
     """One for each window."""
+
+    _seen: "Set[PainterlyDocker]" = set()  # in any window: while there is one, previews are wanted
 
     def __init__(self, session: Session, save: Callable[[], None]):
         super().__init__()
@@ -35,6 +40,7 @@ class PainterlyDocker(host.DockWidget):
         )
         self.setWidget(scroll)
         session.subscribe(self._refresh)
+        session.before_start = enter_typed
         self.visibilityChanged.connect(self._visibility_changed)
         self._refresh()
 
@@ -47,7 +53,8 @@ class PainterlyDocker(host.DockWidget):
         self._refresh()
 
     def _visibility_changed(self, visible: bool) -> None:
-        self._session.want_preview(visible)
+        (self._seen.add if visible else self._seen.discard)(self)
+        self._session.want_preview(bool(self._seen))
 
     def _refresh(self) -> None:
         try:
@@ -79,6 +86,7 @@ class Panel(Tabbed):
         self.copy.clicked.connect(self._copy_diagnostics)
         layout.addWidget(self.copy)
         layout.addStretch(1)
+        WheelFilter(self)
 
     def refresh(self) -> None:
         """Shows the session as it is now."""
@@ -91,6 +99,7 @@ class Panel(Tabbed):
             # Disabled, it would pass the focus down to the settings, and the docker would scroll there.
             self.harmonize.setFocus()
         self.cancel.setEnabled(busy)
+        self.painting.refresh()
         self.status.show_task(session.current, session.message)
         self.history.refresh()
 
@@ -209,6 +218,25 @@ class Panel(Tabbed):
         self._session.say(tr("The diagnostics are copied: paste them into your report."))
 
 
+class WheelFilter(QtCore.QObject):
+    """Over boxes and sliders, too, the wheel scrolls the docker; it turns only the one that has the focus."""
+
+    def __init__(self, panel: QtWidgets.QWidget):
+        super().__init__(panel)
+        for kind in (QtWidgets.QComboBox, QtWidgets.QAbstractSpinBox, QtWidgets.QSlider):
+            for widget in panel.findChildren(kind):
+                # By Qt's default the wheel itself gives them the focus.
+                widget.setFocusPolicy(QtCore.Qt.FocusPolicy.StrongFocus)
+                widget.installEventFilter(self)
+
+    def eventFilter(self, watched, event):
+        """Qt calls this for each event of these widgets; true if it is dealt with."""
+        if event.type() == QtCore.QEvent.Type.Wheel and not watched.hasFocus():
+            event.ignore()  # so that Qt offers it to what lies around the widget
+            return True
+        return False
+
+
 class PaintingChoice(QtWidgets.QComboBox):
     """What serves as the painting; the list is made anew each time it is reached or opens."""
 
@@ -227,6 +255,11 @@ class PaintingChoice(QtWidgets.QComboBox):
         """Qt calls this when the box is reached, also by keyboard: its arrow keys choose without opening."""
         self._fill(self._session.layers())
         super().focusInEvent(event)
+
+    def refresh(self) -> None:
+        """Shows what will be used: a layer that was deleted, or is of another document, will not."""
+        if self.currentData() and not self.chosen():
+            self.setCurrentIndex(0)
 
     def _fill(self, layers) -> None:
         chosen = self.currentData()
@@ -255,7 +288,8 @@ class HistoryView(QtWidgets.QGroupBox):
         self.show_only = self._button(tr("Show only this"), session.show_only)
         self.again = self._button(tr("Add again"), session.place_again)
         self.use = self._button(tr("Use settings"), session.use_settings)
-        self.adopt = QtWidgets.QPushButton(tr("Add the result of a closed document here"))
+        # As wide as with any name (of narrow letters, elided): by it the docker knows its own least width.
+        self.adopt = QtWidgets.QPushButton(self._adopt_text("i" * 10 * ADOPTED_CHARACTERS))
         self.adopt.clicked.connect(lambda: session.adopt(session.homeless[0]))
         layout = QtWidgets.QVBoxLayout(self)
         for widget in (self.list, self.show_only, self.again, self.use, self.adopt):
@@ -272,7 +306,20 @@ class HistoryView(QtWidgets.QGroupBox):
             self.list.setCurrentRow(len(entries) - 1)
         for button in (self.show_only, self.again, self.use):
             button.setEnabled(bool(entries))
-        self.adopt.setVisible(bool(self._session.homeless))
+        self._offer(self._session.homeless[:1])
+
+    def _offer(self, first: List) -> None:
+        self.adopt.setVisible(bool(first))
+        for homeless in first:
+            self.adopt.setText(self._adopt_text(homeless.name))
+            why = tr("“{name}”: its document was closed before the result was ready.", name=homeless.name)
+            self.adopt.setToolTip(why)
+
+    def _adopt_text(self, name: str) -> str:
+        metrics = self.fontMetrics()
+        width = ADOPTED_CHARACTERS * metrics.averageCharWidth()
+        short = metrics.elidedText(name, QtCore.Qt.TextElideMode.ElideRight, width)
+        return tr("Add “{name}” here", name=short.replace("&", "&&"))  # Qt takes a single & for a mark
 
     def _button(self, text: str, action: Callable) -> QtWidgets.QPushButton:
         button = QtWidgets.QPushButton(text)

@@ -47,15 +47,18 @@ class Origin:
     """What is needed to find a result's place again.
 
     `window` lies in document coordinates; results are relative to it. `bounds` is where the whole layer
-    was. `depth` is the result's depth that the document can hold. With `keep_source` the layer is itself
-    the painting and must stay visible.
+    was, `canvas` the document. `depth` is the result's depth that the document can hold. With
+    `keep_source` the layer is itself the painting and must stay visible. `part` is the selected box that
+    was painted, None if all that is visible of the layer was.
     """
 
     source: Source
     window: Box
     bounds: Box
+    canvas: Box
     depth: str
     keep_source: bool = False
+    part: Optional[Box] = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ END_SECONDS = 3.0
 # Krita's own Python and libraries (an AppImage names them here) would lead the backend's astray.
 _STRIPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONSTARTUP", "LD_LIBRARY_PATH", "LD_PRELOAD")
 _LOG_TAIL = 4000
+_READY = ["painterly", "ready"]  # how the line begins that tells where it listens
 
 
 def home() -> Path:
@@ -102,9 +103,10 @@ class Launcher:
         return None
 
     def last_words(self) -> str:
-        """The last line of the backend's log."""
-        lines = [line for line in self.log_tail().splitlines() if line.strip()]
-        return lines[-1].strip() if lines else tr("it left no message; see {path}.", path=self.log_path)
+        """The last line of the backend's log; that it was ready tells nothing about its end."""
+        lines = [line.strip() for line in self.log_tail().splitlines()]
+        lines = [line for line in lines if line and line.split()[:2] != _READY]
+        return lines[-1] if lines else tr("it left no message; see {path}.", path=self.log_path)
 
     def log_tail(self) -> str:
         try:

@@ -51,14 +51,25 @@ class _Number(QtWidgets.QWidget):
         if parameter.auto:
             layout.addWidget(self.auto)
         self.setFocusProxy(self.box)
+        if parameter.auto:
+            # What counts once "auto" is unticked: not the weakest, but the middle.
+            steps = (parameter.minimum + parameter.maximum) // (2 * parameter.step)
+            self.box.setValue(steps * parameter.step)
         self.box.valueChanged.connect(lambda value: changed(parameter.name, value))
         self.auto.toggled.connect(self.box.setDisabled)
         self.auto.toggled.connect(lambda on: changed(parameter.name, AUTO if on else self.box.value()))
 
     def show_value(self, value: Value) -> None:
         self.auto.setChecked(value == AUTO)
-        if value != AUTO:
+        if value not in (AUTO, self.box.value()):  # set anew, it would take away what is being typed
             self.box.setValue(value)
+
+
+def enter_typed() -> None:
+    """As Return in the number's box that has the focus: a shortcut leaves what was typed there."""
+    focused = QtWidgets.QApplication.focusWidget()
+    if isinstance(focused, QtWidgets.QAbstractSpinBox) and isinstance(focused.parent(), _Number):
+        focused.interpretText()
 
 
 _WIDGETS = {"switch": _Switch, "choice": _Choice, "number": _Number, "integer": _Number}

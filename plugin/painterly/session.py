@@ -15,7 +15,7 @@ from .computing import Computing
 from .delivery import Delivery
 from .job import WAITING, Export, ExportWish, Problem, Source
 from .notice import Notice, Observer
-from .protocol.parameters import AUTO, InvalidParameter, Value
+from .protocol.parameters import InvalidParameter, Value
 from .settings import Settings
 from .tasks import HistoryEntry, Homeless, Job, Task
 from .translation import tr
@@ -33,6 +33,8 @@ class Session:
         self.settings = settings
         self.link = link
         self.tasks: List[Task] = []
+        # Called before a job takes its settings: the docker has what is typed there count.
+        self.before_start: Observer = lambda: None
         self._canvas = canvas
         self._notice = Notice()
         self._computing = Computing(link, self._notice)
@@ -81,12 +83,14 @@ class Session:
 
     def variants(self, styles: Sequence[Value], painting: str = "") -> Optional[Task]:
         """The active layer at several style strengths, as one group of layers."""
+        self.before_start()
         try:
             source, values = self._canvas.active_source(), self.settings.resolved()
+            self._refuse_twice([source])
         except (Problem, InvalidParameter) as problem:
             self._notice.say(str(problem))
             return None
-        jobs = [Job(source, dict(values, style=style), _style_name(style)) for style in styles]
+        jobs = [Job(source, dict(values, style=style), tasks.style_name(style)) for style in styles]
         task = Task(jobs, self.settings.result, variants=True)
         return self._begin(task, self._run_variants(task, painting))
 
@@ -205,14 +209,26 @@ class Session:
     # ---- a task's course -----------------------------------------------------------------------
 
     def _ask(self, sources: Callable[[], List[Source]], painting: str = "") -> Optional[Task]:
+        self.before_start()
         try:
             values = self.settings.resolved()
             jobs = [Job(source, values) for source in sources()]
+            self._refuse_twice([job.source for job in jobs])
         except (Problem, InvalidParameter) as problem:
             self._notice.say(str(problem))
             return None
         task = Task(jobs, self.settings.result)
         return self._begin(task, self._run(task, painting))
+
+    def _refuse_twice(self, sources: Sequence[Source]) -> None:
+        """Raises Problem if one is on its way already: its two results would lie on each other."""
+        going = [job for task in self.tasks if not task.cancelled for job in task.jobs if not job.ended]
+        on_way = {(job.source.document, job.source.node) for job in going}
+        for source in sources:
+            if (source.document, source.node) in on_way:
+                raise Problem(
+                    tr("“{layer}” is being harmonized already: wait or cancel first.", layer=source.name)
+                )
 
     def _begin(self, task: Task, steps: Steps) -> Task:
         self.tasks.append(task)
@@ -247,6 +263,7 @@ class Session:
         done = [job for job in task.jobs if job.result is not None]
         if done:
             yield from self._delivery.place_group(done)
+        self._tell_failures(task)
 
     def _adopt(self, homeless: Homeless, steps: Steps) -> Steps:
         self.homeless.remove(homeless)
@@ -257,16 +274,18 @@ class Session:
             raise
 
     def _tell_failures(self, task: Task) -> None:
-        """After a batch: each failed layer's own sentence, not only the last one's."""
+        """If some of several jobs failed: each one's own sentence, after what is to be known of those done."""
+        done = [job for job in task.jobs if job.state == tasks.DONE]
         failed = [job for job in task.jobs if job.state == tasks.FAILED]
-        if failed and len(task.jobs) > 1:
-            problems = " ".join(job.message for job in failed)
-            done = sum(job.state == tasks.DONE for job in task.jobs)
-            sentence = tr(
-                "{done} of {count} layers are done. {problems}",
-                done=done, count=len(task.jobs), problems=problems,
-            )  # fmt: skip
-            self._notice.say(sentence)
+        if not failed or len(task.jobs) == 1:
+            return
+        # Variants share a layer and a landing, and so, often, a sentence.
+        sentences = " ".join(dict.fromkeys(job.message for job in [*done, *failed] if job.message))
+        numbers = {"done": len(done), "count": len(task.jobs), "problems": sentences}
+        if task.variants:
+            self._notice.say(tr("{done} of {count} variants are done. {problems}", **numbers))
+        else:
+            self._notice.say(tr("{done} of {count} layers are done. {problems}", **numbers))
 
     def _export(self, job: Job, task: Task, wish: ExportWish) -> Generator[None, None, Optional[Export]]:
         if task.cancelled:
@@ -282,7 +301,3 @@ class Session:
             return None
         job.origin = export.origin
         return export
-
-
-def _style_name(style: Value) -> str:
-    return tr("style {style}", style=style if style == AUTO else "{:g}".format(style))

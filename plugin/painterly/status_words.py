@@ -29,8 +29,7 @@ def stage_text(task: Task) -> str:
         return tr("Done.")
     text = _doing(job)
     if len(task.jobs) > 1:
-        number = sum(1 for each in task.jobs if each.ended) + 1
-        text = tr("{number} of {count}: {stage}", number=number, count=len(task.jobs), stage=text)
+        text = tr("{number} of {count}: {stage}", number=task.number, count=len(task.jobs), stage=text)
     if task.seconds_left is not None:
         text = tr("{stage}, {time} left", stage=text, time=_duration(task.seconds_left))
     return text

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 
 from .job import Landing, Origin, Source
 from .protocol.messages import Preview
-from .protocol.parameters import Value
+from .protocol.parameters import AUTO, Value
 from .protocol.raster import Placed, byte_size
 from .translation import tr
 
@@ -45,6 +45,11 @@ class Job:
     def ended(self) -> bool:
         return self.state in ENDS
 
+    @property
+    def computed(self) -> bool:
+        """The backend has nothing more to do for it."""
+        return self.ended or self.result is not None
+
     def end(self, state: str, message: str = "", detail: str = "") -> None:
         self.state, self.message, self.detail = state, message, detail
         self.preview, self.seconds_left = None, None
@@ -67,20 +72,28 @@ class Task:
 
     @property
     def current(self) -> Optional[Job]:
-        """The job that is on its way, else the next one."""
-        return next((job for job in self.jobs if not job.ended), None)
+        """The job that is on its way, else the next one. Variants are placed together, after the last one."""
+        left = [job for job in self.jobs if not job.ended]
+        if self.variants:
+            left = [job for job in left if not job.computed] or left[-1:]
+        return left[0] if left else None
+
+    @property
+    def number(self) -> int:
+        """Which of its jobs the current one is, from 1 on."""
+        return 1 + sum(1 for job in self.jobs if job.computed and job is not self.current)
 
     @property
     def fraction(self) -> float:
-        return sum(1.0 if job.ended else job.fraction for job in self.jobs) / len(self.jobs)
+        return sum(1.0 if job.computed else job.fraction for job in self.jobs) / len(self.jobs)
 
     @property
     def seconds_left(self) -> Optional[float]:
         """Measured: what the running job says, and as much again as the finished ones took for the others."""
         job = self.current
-        if job is None or job.seconds_left is None:
+        if job is None or job.computed or job.seconds_left is None:
             return None
-        waiting = sum(1 for other in self.jobs if not other.ended) - 1
+        waiting = sum(1 for other in self.jobs if not other.computed) - 1
         whole = job.seconds_left / max(1e-3, 1.0 - job.fraction)
         return job.seconds_left + waiting * whole
 
@@ -104,9 +117,9 @@ class HistoryEntry:
 
     @property
     def title(self) -> str:
-        style = self.values.get("style")
-        values = {"name": self.label or self.source.name, "style": style, "seconds": round(self.seconds)}
-        return tr("{name}: style {style}, {seconds} s", **values)
+        """Its name comes last: it may be long, and what tells results of one layer apart must be seen."""
+        style, seconds = style_name(self.values["style"]), round(self.seconds)
+        return tr("{style}, {seconds} s: {name}", style=style, seconds=seconds, name=self.source.name)
 
 
 @dataclass(frozen=True)
@@ -117,3 +130,7 @@ class Homeless:
     result: Placed
     name: str
     path: str
+
+
+def style_name(style: Value) -> str:
+    return tr("style {style}", style=style if style == AUTO else "{:g}".format(style))

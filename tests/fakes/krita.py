@@ -249,6 +249,13 @@ class Document:
     def waitForDone(self):
         pass
 
+    def tryBarrierLock(self):
+        """False while a brush stroke is drawn, which nobody does here."""
+        return True
+
+    def unlock(self):
+        pass
+
     def projection(self, x, y, width, height):
         return pixels.Picture(self._image.canvas.converted("U8").read(x, y, width, height))
 

@@ -26,6 +26,17 @@ class QTimer(QObject):
         pass
 
 
+class Qt:
+    class MouseButton:
+        NoButton = 0
+
+
+class QApplication:
+    @staticmethod
+    def mouseButtons():
+        return Qt.MouseButton.NoButton
+
+
 class QCoreApplication:
     @staticmethod
     def translate(context, text):
@@ -39,10 +50,11 @@ def pyqtSlot(*types_):
 def modules():
     """Names for sys.modules."""
     core = types.ModuleType("PyQt5.QtCore")
-    for item in (QObject, QTimer, QCoreApplication, pyqtSlot):
+    for item in (QObject, QTimer, Qt, QCoreApplication, pyqtSlot):
         setattr(core, item.__name__, item)
     gui, widgets, package = (types.ModuleType(name) for name in ("PyQt5.QtGui", "PyQt5.QtWidgets", "PyQt5"))
     widgets.QAction = widgets.QListView = QObject
+    widgets.QApplication = QApplication
     gui.QAction = QObject
     package.QtCore, package.QtGui, package.QtWidgets = core, gui, widgets
     return {"PyQt5": package, "PyQt5.QtCore": core, "PyQt5.QtGui": gui, "PyQt5.QtWidgets": widgets}

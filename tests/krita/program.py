@@ -24,6 +24,13 @@ def finished(krita, seconds=60):
     krita.wait_for("not session.busy", seconds)
 
 
+def reach(krita, widget):
+    """The focus to a widget, scrolled to where it is seen."""
+    krita.run("main_window().activateWindow()\npanel().parentWidget().parentWidget().ensureWidgetVisible({0})\n"
+              "{0}.setFocus()".format(widget))  # fmt: skip
+    krita.wait_for(widget + ".hasFocus()", 10)
+
+
 def step(krita, action):
     """Undo or redo; Krita ignores both while it renders, so ask until its history has moved."""
     row = "session._canvas._undo._views[0].currentIndex().row()"

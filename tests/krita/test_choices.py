@@ -1,6 +1,8 @@
 """What the artist chooses in the docker is what happens: real clicks and keys in the Krita program."""
 
-from .program import layers, step
+import time
+
+from .program import finished, layers, reach, running, step
 
 EXPORTED = """
 wishes = []
@@ -12,13 +14,6 @@ session._canvas.export = noted
 def unique(name):
     return doc.nodeByName(name).uniqueId().toString()
 """
-
-
-def reach(krita, widget):
-    """The focus to a widget, scrolled to where it is seen."""
-    krita.run("main_window().activateWindow()\npanel().parentWidget().parentWidget().ensureWidgetVisible({0})\n"
-              "{0}.setFocus()".format(widget))  # fmt: skip
-    krita.wait_for(widget + ".hasFocus()", 10)
 
 
 def harmonized(krita):
@@ -52,6 +47,44 @@ doc.refreshProjection()
     harmonized(krita)
     assert krita.value("[w[1] == unique('the masters') for w in wishes]") == [True]
     assert krita.value("session.tasks[-1].jobs[0].state") == "done", krita.value("session.message")
+
+
+def test_a_painting_that_is_not_used_is_not_shown(start):
+    krita = start()
+    choose = """
+painting = panel().painting
+painting._fill(session.layers())
+painting.setCurrentIndex(painting.findText("masters"))
+"""
+    everything = "painting.currentText() == 'Everything beneath'"
+    krita.run("behave()\nmasters = add('masters', 10, 10)" + choose)
+    krita.run("doc.setActiveNode(pasted)")
+    krita.wait_for("doc.activeNode() == pasted", 10)
+    krita.run("masters.remove()\nK.action('painterly_harmonize').trigger()")
+    krita.wait_for(everything, 10)
+    finished(krita)
+    krita.run("masters = add('masters', 10, 10)" + choose + "session.say('It is there.')")
+    assert krita.value("painting.currentText()") == "masters"
+    krita.run("new_document()")
+    krita.wait_for(everything, 10)
+
+
+def test_a_number_can_be_typed_while_a_job_runs_and_counts_without_return(start):
+    krita = start()
+    krita.run("behave(0, 500, 50)\nK.action('painterly_harmonize').trigger()")
+    running(krita)
+    box = "panel().simple.fields['content'].box"
+    reach(krita, box)
+    krita.run(box + ".selectAll()")
+    for key in "7.5":
+        krita.xdotool("type", key)
+        time.sleep(0.3)  # messages of the job come in between
+    krita.wait_for(box + ".text() == '7.5 x'", 10)
+    assert "content" not in krita.value("session.settings.changes")
+    krita.run("session.cancel()")
+    finished(krita)
+    krita.xdotool("key", "ctrl+alt+h")
+    krita.wait_for("len(session.tasks) == 1 and session.tasks[0].jobs[0].values['content'] == 7.5", 10)
 
 
 def test_several_layers_each_without_the_others(start):

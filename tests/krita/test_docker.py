@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from .program import finished
+from .program import finished, reach
 
 # Widgets of the docker that take the focus by Tab, in Qt's order, with what a screen reader would say.
 REACHED = """
@@ -104,6 +104,12 @@ def test_in_the_narrowest_docker_nothing_is_cut_off(start, density):
     assert krita.value("cut_off()") == []
     assert krita.value(message + ".height() >= " + message + ".document().size().height()")
     assert krita.value(message + ".document().size().height() > 4 * panel().fontMetrics().height()")
+    krita.run(
+        "session.homeless.append(painterly.tasks.Homeless(None, None, 'WM & ' * 40, ''))\nsession.say('')"
+    )
+    krita.wait_for("panel().history.adopt.isVisible()", 10)
+    time.sleep(0.5)
+    assert krita.value("cut_off()") == []
 
 
 def test_the_preview_is_as_sharp_as_the_screen(start):
@@ -112,3 +118,62 @@ def test_the_preview_is_as_sharp_as_the_screen(start):
     krita.wait_for("panel().status.preview.isVisible()")
     assert krita.value("panel().status.preview.pixmap().devicePixelRatioF()") == 2
     finished(krita)
+
+
+def test_the_wheel_scrolls_the_docker_and_turns_only_what_has_the_focus(start):
+    krita = start()
+    krita.run("behave()\npanel().more.setChecked(True)\nmain_window().activateWindow()\n"
+              "area = panel().parentWidget().parentWidget()\npanel().harmonize.setFocus()")  # fmt: skip
+    chosen = "[session.settings.preset, session.settings.changes, session.settings.result]"
+    before = krita.value(chosen)
+    scrolled = "area.verticalScrollBar().value()"
+    number, word = "panel().simple.fields['resolution'].box", "panel().advanced.fields['schedule']"
+    for box in ("panel().preset", "panel().result", number, word):
+        krita.run("area.ensureWidgetVisible({})".format(box))
+        at = krita.value(scrolled)
+        _roll(krita, box, up=at > 0)
+        krita.wait_for("{} != {}".format(scrolled, at), 10)
+        assert krita.value(chosen) == before and not krita.value(box + ".hasFocus()")
+    reach(krita, number)
+    _roll(krita, number, up=True)
+    krita.wait_for("session.settings.changes.get('resolution', 0) > 350", 10)
+
+
+def _roll(krita, widget, up):
+    """One notch of a real wheel, with the pointer over the widget."""
+    x, y = krita.run("p = {0}.mapToGlobal({0}.rect().center())\nresult = [p.x(), p.y()]".format(widget))
+    krita.xdotool("mousemove", str(x), str(y), "click", "4" if up else "5")
+
+
+def test_previews_go_on_while_any_window_shows_the_docker(start):
+    krita = start()
+    wanted = "session._computing.want_preview"
+    assert krita.value(wanted)
+    krita.run("second = K.openWindow()\nsecond.qwindow().show()")
+    docks = "second.qwindow().findChildren(QtWidgets.QDockWidget, 'painterly_docker')"
+    krita.run("[dock.show() for dock in {0}]".format(docks))
+    krita.wait_for("any(dock.isVisible() for dock in {})".format(docks))
+    krita.run("second.qwindow().close()")
+    krita.wait_for("len(K.windows()) == 1")
+    time.sleep(0.5)
+    assert krita.value("panel().isVisible()") and krita.value(wanted)
+    krita.run("[dock.hide() for dock in K.dockers() if dock.objectName() == 'painterly_docker']")
+    assert not krita.value(wanted)
+
+
+def test_a_style_chosen_by_hand_begins_in_the_middle(start):
+    krita = start()
+    krita.run("panel().simple.fields['style'].auto.click()")
+    assert krita.value("session.settings.changes") == {"style": 5.0}
+    assert krita.value("panel().simple.fields['style'].box.value()") == 5.0
+
+
+def test_the_result_of_a_closed_document_is_offered_by_its_name(start):
+    krita = start()
+    for name in ("hat & cup", "dog"):
+        krita.run("session.homeless.append(painterly.tasks.Homeless(None, None, {!r}, ''))".format(name))
+    button = "panel().history.adopt"
+    for name in ("hat && cup", "dog"):
+        krita.run("session.say('')")
+        assert krita.value(button + ".text()") == "Add “{}” here".format(name)
+        krita.run("del session.homeless[0]")

@@ -23,6 +23,7 @@ class FakeCanvas:
         self.placed = []
         self.saved = []
         self.wishes = []
+        self.notes = {}
         self.refuses_to_save = False
 
     def active_source(self):
@@ -42,7 +43,7 @@ class FakeCanvas:
         yield
         if wanted.name in self.empty:
             raise Problem("“{}” is empty.".format(wanted.name))
-        origin = Origin(wanted, Box(10, 20, 42, 52), Box(12, 23, 20, 31), "U8")
+        origin = Origin(wanted, Box(10, 20, 42, 52), Box(12, 23, 20, 31), Box(0, 0, 90, 80), "U8")
         return Export(origin, pixels(32, 32), Placed(pixels(8, 8, 9), 2, 3), None)
 
     def place(self, origin, result, name, mode):
@@ -50,7 +51,7 @@ class FakeCanvas:
         yield
         self._check(origin.source.document)
         self.placed.append((origin.source.document, name, mode, result.box))
-        return Landing(origin.source.document, "{result of " + name + "}")
+        return Landing(origin.source.document, "{result of " + name + "}", self.notes.get(name, ""))
 
     def place_group(self, origin, results, name):
         self._check(origin.source.document)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from plugin.painterly import connection, tasks
 from plugin.painterly.status_words import backend_text
 from tests.fakes import backend
 
+from .fakes import source
 from .test_session import behave
 
 
@@ -64,9 +66,18 @@ def test_another_connection_file_does_not_end_a_running_job(driver, elsewhere):
     driver.running(first)
     driver.session.settings.connection_file = elsewhere[1]
     behave(driver)
+    driver.canvas.selected = [source("other")]
     second = driver.session.harmonize_active()
     driver.until(lambda: first.ended and second.ended and not driver.session.busy)
     assert [task.jobs[0].state for task in (first, second)] == [tasks.DONE, tasks.DONE]
+
+
+def test_a_connection_file_in_the_home_folder_may_be_written_short(driver, elsewhere, monkeypatch):
+    monkeypatch.setenv("HOME", str(Path(elsewhere[1]).parent))
+    driver.session.settings.connection_file = "~/" + Path(elsewhere[1]).name
+    behave(driver)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert driver.launcher._process is None
 
 
 @pytest.mark.parametrize("text", [None, "not JSON", "{}"])
@@ -95,9 +106,11 @@ def test_a_backend_that_falls_silent_is_shown_and_its_job_can_be_cancelled(drive
     behave(driver, steps=500, milliseconds=20)
     task = driver.session.harmonize_active()
     driver.running(task)
+    told = []
+    driver.session.subscribe(lambda: told.append(backend_text(driver.link)))
     os.kill(driver.launcher._process.pid, signal.SIGSTOP)
     try:
-        driver.until(lambda: "still trying" in backend_text(driver.link))
+        driver.until(lambda: told and "still trying" in told[-1])
         assert not task.ended
         driver.session.cancel()
         assert driver.finish(task) == [tasks.CANCELLED]

@@ -94,3 +94,13 @@ def test_a_python_that_cannot_run_is_told(home, launcher):
     (home / "env" / "bin" / "python").chmod(0o644)
     with pytest.raises(Problem, match="could not be started"):
         launcher.start()
+
+
+@pytest.mark.parametrize("log,words", [
+    ("out of memory\npainterly ready /a/file.json\n\n", "out of memory"),
+    ("painterly ready /a/file.json\n", "it left no message"),
+])  # fmt: skip
+def test_that_it_was_ready_is_not_why_it_ended(launcher, log, words):
+    launcher.log_path.parent.mkdir(parents=True)
+    launcher.log_path.write_text(log)
+    assert launcher.last_words().startswith(words)

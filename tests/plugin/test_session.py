@@ -6,8 +6,9 @@ import signal
 import pytest
 
 from plugin.painterly import tasks
-from plugin.painterly.job import REPLACE
+from plugin.painterly.job import REPLACE, Landing
 from plugin.painterly.protocol.geometry import Box
+from plugin.painterly.status_words import stage_text
 from tests.fakes import backend
 
 from .fakes import source
@@ -63,7 +64,7 @@ def test_the_backend_killed_mid_job_is_told_and_started_again(driver):
     driver.running(task)
     os.kill(driver.launcher._process.pid, signal.SIGKILL)
     assert driver.finish(task) == [tasks.FAILED]
-    assert "ended unexpectedly" in task.jobs[0].message
+    assert "ended unexpectedly: it left no message" in task.jobs[0].message
     behave(driver)
     assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
 
@@ -85,6 +86,14 @@ def test_a_batch_gives_each_layer_its_own_result_or_error(driver):
     assert driver.finish(task) == [tasks.DONE, tasks.FAILED, tasks.DONE]
     assert [name for _, name, _, _ in driver.canvas.placed] == ["low (harmonized)", "high (harmonized)"]
     assert "empty" in task.jobs[1].message and task.fraction == 1.0
+
+
+def test_what_is_to_be_known_of_one_layer_of_a_batch_is_told(driver):
+    behave(driver)
+    driver.canvas.selected = [source("low"), source("high")]
+    driver.canvas.notes = {"low (harmonized)": "“low” was moved."}
+    driver.finish(driver.session.harmonize_selected())
+    assert driver.session.message == "“low” was moved."
 
 
 def test_a_batch_exports_each_layer_only_after_the_one_beneath_is_placed(driver):
@@ -123,6 +132,33 @@ def test_variants_are_one_export_and_one_group(driver):
     assert len(driver.canvas.wishes) == 1
     assert driver.canvas.placed == [("1", "object (variants)", ["style 1", "style 5"])]
     assert [entry.values["style"] for entry in driver.session.history] == [1.0, 5.0]
+
+
+def test_the_status_follows_variants_one_by_one(driver):
+    behave(driver, steps=3, milliseconds=20)
+    task = driver.session.variants([1.0, 5.0, 10.0])
+    said, fractions = [], []
+    driver.session.subscribe(lambda: (said.append(stage_text(task)), fractions.append(task.fraction)))
+    driver.finish(task)
+    assert list(dict.fromkeys(text.split(":")[0] for text in said)) == ["1 of 3", "2 of 3", "3 of 3", "Done."]
+    assert "2 of 3: fake pass, 1 s left" in said and "3 of 3: Adding the result" in said
+    assert fractions == sorted(fractions)
+
+
+def test_a_failed_variant_is_told_beside_where_the_others_went(driver):
+    behave(driver)
+
+    def moved(origin, results, name):
+        yield
+        return Landing("1", "{group}", "The layer was moved.")
+
+    driver.canvas.place_group = moved
+    task = driver.session.variants([1.0, 5.0, 10.0])
+    task.jobs[1].values["seed"] = backend.REFUSES
+    assert driver.finish(task) == [tasks.DONE, tasks.FAILED, tasks.DONE]
+    assert driver.session.message == (
+        "2 of 3 variants are done. The layer was moved. The mask is empty; mark the pasted object."
+    )
 
 
 def test_variants_of_an_empty_layer_all_fail(driver):
@@ -199,6 +235,41 @@ def test_two_tasks_at_once_both_arrive(driver):
     second = driver.session.harmonize_active()
     driver.until(lambda: first.ended and second.ended and not driver.session.busy)
     assert sorted(document for document, *_ in driver.canvas.placed) == ["1", "2"]
+
+
+def test_a_layer_on_its_way_is_not_started_again(driver):
+    behave(driver, steps=20, milliseconds=20)
+    first = driver.session.harmonize_active()
+    driver.running(first)
+    driver.canvas.selected = [source(), source("other")]
+    session = driver.session
+    for start in (session.harmonize_active, session.harmonize_selected, lambda: session.variants([1.0])):
+        assert start() is None
+        assert session.message == "“object” is being harmonized already: wait or cancel first."
+    assert driver.finish(first) == [tasks.DONE] and len(driver.canvas.placed) == 1
+    again = session.harmonize_active()
+    session.cancel()
+    behave(driver)
+    assert driver.finish(session.harmonize_active()) == [tasks.DONE] and again.ended
+
+
+def test_what_is_typed_counts_before_the_settings_are_taken(driver):
+    behave(driver)
+    driver.session.before_start = lambda: driver.session.settings.change("content", 7.5)
+    assert driver.session.harmonize_active().jobs[0].values["content"] == 7.5
+    behave(driver)
+    driver.canvas.selected = [source("other")]
+    assert driver.session.variants([1.0]).jobs[0].values["content"] == 7.5
+
+
+def test_in_the_history_a_long_name_hides_nothing(driver):
+    behave(driver)
+    driver.canvas.selected = [source("long " * 40)]
+    driver.session.settings.change("style", 3.0)
+    driver.finish(driver.session.harmonize_active())
+    assert driver.session.history[0].title == "style 3, 0 s: " + "long " * 40
+    driver.finish(driver.session.variants(["auto"]))
+    assert driver.session.history[1].title == "style auto, 0 s: " + "long " * 40
 
 
 def test_history_places_again_compares_and_gives_back_its_settings(driver):

@@ -9,6 +9,7 @@ from plugin.painterly.backend_link import BackendLink
 from plugin.painterly.job import REPLACE
 from plugin.painterly.session import Session
 from plugin.painterly.settings import Settings
+from tests.fakes import qt
 
 from .conftest import Driver
 from .test_session import behave
@@ -56,6 +57,65 @@ def test_replacing_leaves_one_layer(whole):
     driver.session.settings.result = REPLACE
     assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
     assert names(document) == [("Background", True), ("object", True), ("above", True)]
+
+
+def test_a_result_harmonized_again_is_its_original_painted_again(whole):
+    driver, _, document = whole
+    driver.finish(driver.session.harmonize_active())
+    again = document.nodeByName("object (harmonized)")
+    document.setActiveNode(again)
+    document._image.selected = [node._layer for node in (document.nodeByName("object"), again)]
+    for ask in (driver.session.harmonize_active, driver.session.harmonize_selected):
+        task = ask()
+        assert driver.finish(task) == [tasks.DONE] and task.jobs[0].source.name == "object"
+    assert names(document)[1:-1] == [("object", False)] + [("object (harmonized)", False)] * 2 + [
+        ("object (harmonized)", True)
+    ]
+
+
+def test_a_hidden_layer_is_painted_only_while_its_result_is_seen(whole):
+    driver, _, document = whole
+    driver.finish(driver.session.harmonize_active())
+    document.nodeByName("object (harmonized)").setVisible(False)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.FAILED]
+    assert "“object” is hidden" in driver.session.message
+
+
+def test_a_result_that_replaced_its_original_is_painted_itself(whole):
+    driver, _, document = whole
+    driver.session.settings.result = REPLACE
+    driver.finish(driver.session.harmonize_active())
+    document.setActiveNode(document.nodeByName("object"))
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert names(document) == [("Background", True), ("object", True), ("above", True)]
+
+
+@pytest.mark.parametrize("busy", ["stroke", "button"])
+def test_nothing_is_added_while_the_artist_draws(whole, monkeypatch, busy):
+    driver, _, document = whole
+    drawing = [True]
+    if busy == "stroke":
+        monkeypatch.setattr(type(document), "tryBarrierLock", lambda _: not drawing)
+    else:
+        monkeypatch.setattr(qt.QApplication, "mouseButtons", lambda: len(drawing))
+    task = driver.session.harmonize_active()
+    driver.until(lambda: task.jobs[0].state == tasks.PLACING)
+    for _ in range(20):
+        driver.session.tick()
+    assert [name for name, _ in names(document)] == ["Background", "object", "above"]
+    drawing.clear()
+    assert driver.finish(task) == [tasks.DONE]
+    assert document.nodeByName("object (harmonized)").visible()
+
+
+def test_a_deleted_result_is_not_shown_alone(whole):
+    driver, _, document = whole
+    for _ in range(2):
+        driver.finish(driver.session.harmonize_active())
+    document.nodeByName("object (harmonized)").remove()
+    driver.session.show_only(driver.session.history[0])
+    assert driver.session.message == "This result was deleted: use “Add again”."
+    assert document.nodeByName("object (harmonized)").visible()
 
 
 def test_a_batch_goes_from_the_bottom_up_and_tells_every_error(whole):

@@ -4,9 +4,9 @@ Only this package imports krita.
 """
 
 from pathlib import Path
-from typing import Generator, List, Sequence, Tuple
+from typing import Generator, List, Optional, Sequence, Tuple
 
-from krita import Krita
+from krita import Document, Krita, Node
 
 from ..job import WAITING, Export, ExportWish, Origin, Problem, Source
 from ..picture_file import Writing
@@ -15,6 +15,7 @@ from ..translation import tr
 from . import documents, exporting, placing
 from .documents import Documents
 from .placing import Placer, Steps
+from .results import Results
 from .undo import UndoFollower
 
 
@@ -24,20 +25,25 @@ class Canvas:
     def __init__(self) -> None:
         self._documents = Documents()
         self._undo = UndoFollower(self._documents)
+        self._results = Results()
 
     def active_source(self) -> Source:
-        """The active layer of the active document; raises Problem."""
+        """The active layer of the active document, of a result what was painted; raises Problem."""
         document = self._documents.active()
-        node = documents.owning_layer(document.activeNode())
-        return documents.source_of(self._documents.key(document), node)
+        key = self._documents.key(document)
+        return documents.source_of(key, self._painted(document, key, document.activeNode()))
+
+    def _painted(self, document: Document, key: str, node: Optional[Node]) -> Node:
+        """The layer to paint if this node is chosen; raises Problem."""
+        return self._results.painted(document, key, documents.owning_layer(node))
 
     def selected_sources(self) -> List[Source]:
         """The selected layers, bottom to top, without those inside another selected one; raises Problem."""
         document = self._documents.active()
         window = Krita.instance().activeWindow()
         chosen = list(window.activeView().selectedNodes()) or [document.activeNode()]
-        ids = {documents.node_id(documents.owning_layer(node)) for node in chosen}
         key = self._documents.key(document)
+        ids = {documents.node_id(self._painted(document, key, node)) for node in chosen}
         ordered = [node for node in documents.walk(document.rootNode()) if documents.node_id(node) in ids]
         return [
             documents.source_of(key, node)
@@ -64,7 +70,8 @@ class Canvas:
 
     def export(self, source: Source, wish: ExportWish) -> Generator[None, None, Export]:
         """Steps that return the Export; raises Problem, and DocumentClosed if it was."""
-        return exporting.export(self._documents.find(source.document), source, wish)
+        document = self._documents.find(source.document)
+        return exporting.export(document, source, wish, self._results.seen(document, source))
 
     def place(self, origin: Origin, result: Placed, name: str, mode: str) -> Steps:
         """Steps that add the result to its document; raises DocumentClosed if there is none any more."""
@@ -81,7 +88,7 @@ class Canvas:
 
     def _placer(self, document: str) -> Placer:
         self._documents.find(document)
-        return Placer(self._documents, document, self._undo)
+        return Placer(self._documents, document, self._undo, self._results)
 
     def save(self, result: Placed, path: Path) -> Generator[str, None, None]:
         """Steps that write a result as a PNG file of its own, floats in 16 bits; raises Problem."""
@@ -98,8 +105,10 @@ class Canvas:
             )
 
     def show_only(self, document: str, node: str, others: Sequence[str]) -> None:
-        """Makes one of several results visible and hides the others."""
+        """Makes one of several results visible and hides the others; raises Problem if it is gone."""
         handle = self._documents.find(document)
+        if documents.find_node(handle, node) is None:
+            raise Problem(tr("This result was deleted: use “Add again”."))
         for unique_id in set(others) | {node}:
             found = documents.find_node(handle, unique_id)
             if found is not None:

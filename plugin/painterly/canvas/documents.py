@@ -116,8 +116,8 @@ def owning_layer(node: Optional[Node]) -> Node:
     return node
 
 
-def check_source(node: Node) -> None:
-    """Raises Problem if nothing of this layer can be harmonized."""
+def check_source(node: Node, result_seen: bool = False) -> None:
+    """Raises Problem if nothing of this layer can be harmonized; it may be hidden if its result is seen."""
     if node.type() in _WITHOUT_PIXELS:
         raise Problem(
             tr(
@@ -125,9 +125,11 @@ def check_source(node: Node) -> None:
                 layer=node.name(),
             )
         )
-    if not all(layer.visible() for layer in ancestors(node)):
+    chain = ancestors(node)[1:] if result_seen else ancestors(node)
+    hidden = next((layer for layer in chain if not layer.visible()), None)
+    if hidden is not None:
         raise Problem(
-            tr("“{layer}” is hidden: show it first, so that you see what is harmonized.", layer=node.name())
+            tr("“{layer}” is hidden: show it first, so that you see what is harmonized.", layer=hidden.name())
         )
 
 

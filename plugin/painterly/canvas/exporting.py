@@ -22,6 +22,8 @@ STRIP_PIXELS = 1 << 20
 CONVERTED_STRIP_PIXELS = 1 << 18
 # Surroundings rendered with a strip, so that filters in the document see past its edge.
 OVERLAP = 64
+# For bytes.translate: 255 for what is not 0, and for what is.
+_FILLED, _EMPTY = b"\0" + b"\xff" * 255, b"\xff" + b"\0" * 255
 
 Steps = Generator[None, None, Export]
 Pauses = Generator[None, None, None]
@@ -38,10 +40,13 @@ class _Plan(NamedTuple):
     as_seen: bool  # the layer's own blending shows: its colours are taken from the picture
 
 
-def export(document: Document, source: Source, wish: ExportWish) -> Steps:
-    """Yields between steps; returns the Export. Raises Problem with a sentence for the artist."""
+def export(document: Document, source: Source, wish: ExportWish, result_seen: bool = False) -> Steps:
+    """Yields between steps; returns the Export. Raises Problem with a sentence for the artist.
+
+    With `result_seen` an earlier result stands for the layer, which may be hidden itself.
+    """
     node = documents.need_node(document, source.node)
-    documents.check_source(node)
+    documents.check_source(node, result_seen)
     if wish.painting == source.node:
         raise Problem(
             tr("“{layer}” is itself chosen as the painting: choose another one.", layer=node.name())
@@ -53,8 +58,11 @@ def export(document: Document, source: Source, wish: ExportWish) -> Steps:
     snapshot = document.clone()
     try:
         yield
+        documents.need_node(snapshot, source.node).setVisible(True)
+        canvas = documents.canvas_box(snapshot)
         painting, layer = yield from _read(snapshot, plan)
-        yield from _check_layer(plan, layer, mask, documents.canvas_box(snapshot))
+        yield from _check_layer(plan, layer, mask, canvas)
+        part = yield from _part(plan, layer, mask, bounds.intersect(canvas))
         keep_source = not (yield from _any_alpha(painting, plan.depth))
         if keep_source:
             _check_nothing_beneath(plan, mask)
@@ -63,7 +71,7 @@ def export(document: Document, source: Source, wish: ExportWish) -> Steps:
     finally:
         snapshot.close()
     return Export(
-        Origin(source, plan.window, bounds, plan.depth, keep_source),
+        Origin(source, plan.window, bounds, canvas, plan.depth, keep_source, part),
         _raster(painting, plan.window, plan.depth),
         _placed(_raster(layer, plan.layer, plan.depth), plan),
         None if mask is None else _placed(mask, plan),
@@ -73,11 +81,8 @@ def export(document: Document, source: Source, wish: ExportWish) -> Steps:
 def _plan(document: Document, node: Node, source: Source, wish: ExportWish, obj: Box) -> _Plan:
     window = geometry.source_window(obj, documents.canvas_box(document), wish.resolution)
     depth = colors.working_depth(colors.space_of(document))
-    chain = documents.ancestors(node)
-    as_seen = any(
-        layer.opacity() < 255 or layer.blendingMode() not in ("normal", "pass through") for layer in chain
-    )
-    return _Plan(source, wish, window, obj.intersect(window), depth, as_seen or node.inheritAlpha())
+    as_seen = node.opacity() < 255 or node.blendingMode() not in ("normal", "pass through")
+    return _Plan(source, wish, window, obj.intersect(window), depth, as_seen)
 
 
 def _selection(document: Document) -> Optional[Selection]:
@@ -130,6 +135,25 @@ def _check_layer(plan: _Plan, layer: bytearray, mask: Optional[Raster], canvas: 
                 layer=name,
             )
         )
+
+
+def _part(
+    plan: _Plan, layer: bytearray, mask: Optional[Raster], whole: Box
+) -> Generator[None, None, Optional[Box]]:
+    """The selected box if the layer, which fills `whole`, shows something outside the selection too."""
+    if mask is None:
+        return None
+    if whole != plan.layer:
+        return plan.layer
+    unselected, start = bytes(mask.data).translate(_EMPTY), 0
+    for alpha in _alpha_pieces(layer, plan.depth):
+        end = start + len(alpha[0])
+        others = int.from_bytes(unselected[start:end], "little")
+        if any(int.from_bytes(byte, "little") & others for byte in alpha):
+            return plan.layer
+        start = end
+        yield
+    return None
 
 
 def _check_nothing_beneath(plan: _Plan, mask: Optional[Raster]) -> None:
@@ -245,17 +269,51 @@ def _read_chosen(copy: Document, box: Box, plan: _Plan) -> bytes:
 def _read_layer(copy: Document, box: Box, plan: _Plan) -> bytes:
     node = documents.need_node(copy, plan.source.node)
     _hide_above(node)
+    for group in documents.ancestors(node)[1:]:
+        # What the groups around it do to the layer they will do to its result.
+        group.setOpacity(255)
+        group.setBlendingMode("normal")
     copy.refreshProjection()
     copy.waitForDone()
     own = _node_pixels(node, box, plan.depth)
-    if not plan.as_seen:
-        return own
-    seen = bytearray(_projection(copy, box, plan.depth))
     size = colors.CHANNEL_BYTES[plan.depth]
+    if plan.as_seen:
+        own = _as_seen(own, _projection(copy, box, plan.depth), size)
+    if node.inheritAlpha():
+        node.setVisible(False)
+        copy.refreshProjection()
+        copy.waitForDone()
+        own = _clipped(own, _node_pixels(_clipping(node), box, plan.depth), size)
+    return own
+
+
+def _as_seen(own: bytes, picture: bytes, size: int) -> bytes:
+    """Colours as they show through opacity and blending; the shape is the layer's own."""
+    seen = bytearray(picture)
     for byte in range(size):
-        # Colours as they show through opacity and blending; the shape is the layer's own.
         seen[3 * size + byte :: 4 * size] = own[3 * size + byte :: 4 * size]
     return bytes(seen)
+
+
+def _clipping(node: Node) -> Node:
+    """The group whose pixels beneath the node give it its alpha; one that is passed through has none."""
+    group = node.parentNode()
+    while group.parentNode() is not None and group.passThroughMode():
+        group = group.parentNode()
+    return group
+
+
+def _clipped(own: bytes, beneath: bytes, size: int) -> bytes:
+    """`own` transparent where nothing is beneath; elsewhere its result inherits alpha as it does."""
+    kept = 0
+    for byte in range(3 * size, 4 * size):
+        kept |= int.from_bytes(beneath[byte :: 4 * size].translate(_FILLED), "little")
+    clipped = bytearray(own)
+    for byte in range(3 * size, 4 * size):
+        alpha = clipped[byte :: 4 * size]
+        left = int.from_bytes(alpha, "little") & kept
+        clipped[byte :: 4 * size] = left.to_bytes(len(alpha), "little")
+    return bytes(clipped)
 
 
 def _projection(copy: Document, box: Box, depth: str) -> bytes:

@@ -1,29 +1,40 @@
 """Results become layers: filled first, then added, so that one step takes them away and brings them back."""
 
-from typing import Generator, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Generator, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from krita import Document, Node
 
-from ..job import ABOVE, REPLACE, Landing, Origin
+from ..job import ABOVE, REPLACE, WAITING, Landing, Origin
 from ..protocol.geometry import Box
 from ..protocol.raster import Placed, Raster
+from ..qt import QtCore, QtWidgets
 from ..translation import tr
 from . import colors, documents
 from .documents import Documents
 from .exporting import CONVERTED_STRIP_PIXELS, STRIP_PIXELS, strips
+from .results import Results
 from .undo import Swap, UndoFollower
 
-Steps = Generator[None, None, Landing]
+# Turns of the event loop within which Krita makes an added layer the active one; one is usual.
+ACTIVATION_TURNS = 20
+
+Steps = Generator[Optional[str], None, Landing]
+Pauses = Generator[Optional[str], None, None]
 
 
 class _Spot(NamedTuple):
-    """Where a result goes: into `parent` just above `above`, moved by (`x`, `y`) with its layer."""
+    """Where a result goes: into `parent` just above `above`, moved by (`x`, `y`) with its layer.
+
+    It takes the place of `original` (None if that stays visible) and of the earlier results `rivals`.
+    """
 
     parent: Node
     above: Optional[Node]
-    x: int
-    y: int
-    note: str
+    original: Optional[Node] = None
+    rivals: Sequence[Node] = ()
+    x: int = 0
+    y: int = 0
+    note: str = ""
 
     def box_of(self, result: Placed, origin: Origin) -> Box:
         """Where the result lies in the document."""
@@ -33,8 +44,8 @@ class _Spot(NamedTuple):
 class Placer:
     """Adds results to one document, which may be closed between any two steps: then DocumentClosed."""
 
-    def __init__(self, open_documents: Documents, key: str, undo: UndoFollower):
-        self._documents, self._key, self._undo = open_documents, key, undo
+    def __init__(self, open_documents: Documents, key: str, undo: UndoFollower, results: Results):
+        self._documents, self._key, self._undo, self._results = open_documents, key, undo, results
 
     @property
     def _document(self) -> Document:
@@ -42,14 +53,16 @@ class Placer:
 
     def place(self, origin: Origin, result: Placed, name: str, mode: str) -> Steps:
         """One result (relative to the origin's window) above its layer, or in its place."""
-        spot = _spot(self._document, origin)
+        yield from self._hand_rests()
+        spot = self._spot(origin)
         layer = self._document.createNode(name, "paintlayer")
         yield from _fill(layer, result, spot.box_of(result, origin))
         return (yield from self._add(origin, layer, mode))
 
     def place_group(self, origin: Origin, results: Sequence[Tuple[str, Placed]], name: str) -> Steps:
         """Several results of one layer as a group, in one step; only the topmost is visible."""
-        spot = _spot(self._document, origin)
+        yield from self._hand_rests()
+        spot = self._spot(origin)
         group = self._document.createGroupLayer(name)
         for index, (label, result) in enumerate(results):
             layer = self._document.createNode(label, "paintlayer")
@@ -62,51 +75,125 @@ class Placer:
         """A result without a layer of its own (its document was closed) as the topmost layer."""
         layer = self._document.createNode(name, "paintlayer")
         yield from _fill(layer, result, at)
+        yield from self._hand_rests()
         self._document.rootNode().addChildNode(layer, None)
         return Landing(self._key, documents.node_id(layer))
 
     def _add(self, origin: Origin, layer: Node, mode: str) -> Steps:
-        """Adds the filled layer; its original is hidden or removed."""
-        spot = _spot(self._document, origin)
-        hides = spot.above is not None and not origin.keep_source
+        """Adds the filled layer; what it takes the place of is hidden or removed."""
+        yield from self._hand_rests()
+        spot = self._spot(origin)
+        why_kept = _why_kept(origin, spot, mode)
+        removed = spot.original if mode == REPLACE and not why_kept else None
+        replaced = [node for node in (spot.original, *spot.rivals) if node is not None]
+        hidden = [node for node in replaced if node.visible() and node is not removed]
         active = self._document.activeNode()
-        was_active = hides and active is not None and active.uniqueId() == spot.above.uniqueId()
-        if hides and mode != REPLACE:
-            spot.above.setVisible(False)
+        follows = active is not None and _is_within(active, replaced)
+        for node in hidden:
+            node.setVisible(False)
+        if any(node.inheritAlpha() for node in replaced):
+            layer.setInheritAlpha(True)
         spot.parent.addChildNode(layer, spot.above)  # renders all that lies under the result
         yield
         self._documents.find(self._key)
-        if hides and mode == REPLACE:
-            spot.above.remove()
-        if hides:
-            swap = Swap(origin.source.node, documents.node_id(layer), removed=mode == REPLACE)
-            self._undo.watch(self._key, swap)
-        if was_active:
-            self._document.setActiveNode(layer)
-        if hides and not _covers(layer, spot.above, documents.canvas_box(self._document)):
+        if removed is not None:
+            removed.remove()
+        self._follow(origin, layer, hidden, removed)
+        yield from self._activate(layer, layer if follows else active)
+        covered = [node for node in replaced if node in hidden or node is removed]
+        if not _covers(layer, covered, documents.canvas_box(self._document)):
             yield
             # The one call that cannot be cut: some 130 ms at 4096 x 4096.
             self._document.refreshProjection()
-        return Landing(self._key, documents.node_id(layer), spot.note)
+        return Landing(self._key, documents.node_id(layer), " ".join(filter(None, (spot.note, why_kept))))
+
+    def _follow(self, origin: Origin, layer: Node, hidden: List[Node], removed: Optional[Node]) -> None:
+        """Notes the result, and what its undoing is to bring back."""
+        self._results.add(origin, layer)
+        for node in hidden if removed is None else [*hidden, removed]:
+            swap = Swap(documents.node_id(node), documents.node_id(layer), removed=node is removed)
+            self._undo.watch(self._key, swap)
+
+    def _hand_rests(self) -> Pauses:
+        """Waits until nothing is drawn: that a layer becomes active would cut off a stroke."""
+        while _is_drawing(self._document):
+            yield WAITING
+
+    def _activate(self, layer: Node, wanted: Optional[Node]) -> Pauses:
+        """Makes `wanted` active once Krita has made the added layer so, which it does a little later."""
+        for _ in range(ACTIVATION_TURNS):
+            if wanted is None or self._document.activeNode() == layer:
+                break
+            yield WAITING
+        # Else the artist was faster: what they chose stays.
+        if wanted is not None and self._document.activeNode() == layer:
+            self._document.setActiveNode(wanted)
+
+    def _spot(self, origin: Origin) -> _Spot:
+        document, name = self._document, origin.source.name
+        source = documents.find_node(document, origin.source.node)
+        results = self._results.of(document, origin.source)
+        rivals = self._results.rivals(document, origin)
+        if source is None and not results:
+            note = tr("“{layer}” is gone: its result is the topmost layer.", layer=name)
+            return _Spot(document.rootNode(), None, note=note)
+        parent = (source or results[-1]).parentNode()
+        above = _topmost(parent, [node for node in (source, *results) if node is not None])
+        if source is None:
+            return _Spot(parent, above, None, rivals)
+        bounds = documents.box_of(source.bounds())
+        if _size(bounds) != _size(origin.bounds) or documents.canvas_box(document) != origin.canvas:
+            note = tr("“{layer}” was changed meanwhile: its result is where it was.", layer=name)
+            return _Spot(parent, above, note=note)
+        x, y = bounds.left - origin.bounds.left, bounds.top - origin.bounds.top
+        note = tr("“{layer}” was moved: its result moved along.", layer=name) if x or y else ""
+        return _Spot(parent, above, None if origin.keep_source else source, rivals, x, y, note)
 
 
-def _covers(layer: Node, original: Node, canvas: Box) -> bool:
-    """Whether adding the layer has rendered everything that the hidden original showed."""
-    shown = documents.box_of(original.bounds()).intersect(canvas)
-    return shown.empty or shown.intersect(documents.box_of(layer.bounds())) == shown
+def _is_drawing(document: Document) -> bool:
+    """Whether a button is down, or a stroke of a pen or the work of a tool such as Transform is going on."""
+    if QtWidgets.QApplication.mouseButtons() != QtCore.Qt.MouseButton.NoButton:
+        return True
+    # Qt does not count a pen's tip among the buttons, but Krita lets nobody lock an image that is at work.
+    if not document.tryBarrierLock():
+        return True
+    document.unlock()
+    return False
 
 
-def _spot(document: Document, origin: Origin) -> _Spot:
-    source = documents.find_node(document, origin.source.node)
-    if source is None:
-        note = tr("“{layer}” is gone: its result is the topmost layer.", layer=origin.source.name)
-        return _Spot(document.rootNode(), None, 0, 0, note)
-    bounds = documents.box_of(source.bounds())
-    x, y = bounds.left - origin.bounds.left, bounds.top - origin.bounds.top
-    if (bounds.width, bounds.height) == (origin.bounds.width, origin.bounds.height) and (x or y):
-        note = tr("“{layer}” was moved: its result moved along.", layer=origin.source.name)
-        return _Spot(source.parentNode(), source, x, y, note)
-    return _Spot(source.parentNode(), source, 0, 0, "")
+def _is_within(node: Node, others: Sequence[Node]) -> bool:
+    """Whether `node` is one of the others or in one."""
+    return any(layer == other for layer in documents.ancestors(node) for other in others)
+
+
+def _topmost(parent: Node, nodes: Sequence[Node]) -> Node:
+    """The topmost of those nodes that are in `parent`; one is."""
+    return [child for child in documents.children(parent) if any(child == node for node in nodes)][-1]
+
+
+def _size(box: Box) -> Tuple[int, int]:
+    return box.width, box.height
+
+
+def _why_kept(origin: Origin, spot: _Spot, mode: str) -> str:
+    """What the artist should know about the hidden original: why there is something left in it."""
+    if spot.original is None:
+        return ""
+    name = origin.source.name
+    if origin.part is not None:
+        return tr(
+            "Only the selection of “{layer}” was painted; the rest is in the hidden original.", layer=name
+        )
+    if mode == REPLACE and any(layer.locked() for layer in documents.ancestors(spot.original)):
+        return tr("“{layer}” is locked: it was hidden instead of removed.", layer=name)
+    return ""
+
+
+def _covers(layer: Node, originals: Sequence[Node], canvas: Box) -> bool:
+    """Whether adding the layer has rendered everything that the hidden originals showed."""
+    rendered = documents.box_of(layer.bounds())
+    shown = [documents.box_of(node.bounds()).intersect(canvas) for node in originals]
+    return all(box.empty or box.intersect(rendered) == box for box in shown)
 
 
 def _fill(layer: Node, result: Placed, box: Box) -> Generator[None, None, None]:

@@ -89,12 +89,13 @@ class UndoFollower(QtCore.QObject):
 
     def _follow_hidden(self, document: Document, swap: Swap, present: set) -> None:
         shown = swap.result in present
-        if shown == swap.shown:
+        # An original that is itself a result may be undone too: it is brought in line when it is back.
+        if shown == swap.shown or swap.original not in present:
             return
         swap.shown = shown
-        original = documents.find_node(document, swap.original)
         # Deleted or merged by hand is a step forward, not back: then the original stays as it is.
-        if original is not None and (shown or self._can_redo()):
+        if shown or self._can_redo():
+            original = documents.need_node(document, swap.original)
             document.waitForDone()  # what the step itself made Krita render would come too late
             original.setVisible(not shown)
             document.refreshProjection()

@@ -149,6 +149,26 @@ def case_soft_selection_limits_the_object():
     assert bytes(got.selection.raster.data) == b"\x4d" * 100
 
 
+def case_one_pixel_outside_the_selection_is_noticed_in_any_strip():
+    doc, _, pasted = scene()
+    exporting.STRIP_PIXELS, kept = 100, exporting.STRIP_PIXELS
+    try:
+        for last_row, part in ((40, None), (39, Box(100, 80, 140, 110))):
+            selection = Selection()
+            selection.select(100, 80, 40, 29, 255)
+            selection.select(100, 109, last_row, 1, 255)
+            doc.setSelection(selection)
+            assert export(doc, pasted).origin.part == part
+    finally:
+        exporting.STRIP_PIXELS = kept
+
+
+def case_to_be_clipped_to_any_bit_of_a_deep_alpha_counts():
+    own = b"\1\1\2\2\3\3\xff\xff" * 3
+    beneath = bytes(6) + b"\1\0" + bytes(6) + b"\0\1" + bytes(8)
+    assert exporting._clipped(own, beneath, 2) == own[:16] + b"\1\1\2\2\3\3\0\0"
+
+
 def case_selection_beside_the_object_is_a_sentence():
     doc, _, pasted = scene()
     selection = Selection()
@@ -175,10 +195,20 @@ def case_sentences_for_layers_without_an_object():
     outside = add_layer(doc, "far", flat(5, 5, 1, 1, 1), 1000, 1000, 5, 5)
     assert "outside the canvas" in problem_of(lambda: export(doc, outside))
     pasted.setVisible(False)
-    assert "is hidden" in problem_of(lambda: export(doc, pasted))
+    assert "“object” is hidden" in problem_of(lambda: export(doc, pasted))
     canvas = Canvas()
     gone = scenes.missing_source(canvas, doc)
     assert "not in the document" in problem_of(lambda: scenes.finish(canvas.export(gone, SMALL)))
+
+
+def case_the_group_that_is_hidden_is_named():
+    doc, _, _ = scene()
+    outer, inner = doc.createGroupLayer("outer"), doc.createGroupLayer("inner")
+    doc.rootNode().addChildNode(outer, None)
+    outer.addChildNode(inner, None)
+    pasted = add_layer(doc, "pasted", noise(20, 20, seed=5), 110, 80, 20, 20, inner)
+    outer.setVisible(False)
+    assert "“outer” is hidden" in problem_of(lambda: export(doc, pasted))
 
 
 def case_locked_layers_are_fine():

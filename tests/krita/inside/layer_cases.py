@@ -6,8 +6,10 @@ import tempfile
 import scenes
 from krita import Selection
 from PyQt5.QtGui import QImage
-from scenes import add_layer, export, flat, noise, scene
+from scenes import add_layer, export, finish, flat, noise, scene
 
+from plugin.painterly.canvas import Canvas
+from plugin.painterly.job import ABOVE
 from plugin.painterly.protocol.geometry import Box
 
 
@@ -49,11 +51,77 @@ def case_the_painting_is_what_groups_masks_opacity_and_modes_show():
     assert bytes(got.layer.raster.data) == flat(20, 20, 5, 6, 7)
 
 
-def case_an_object_in_a_faint_group_is_exported_as_seen():
-    doc, _, _ = scene()
-    group = doc.createGroupLayer("faint group")
-    doc.rootNode().addChildNode(group, None)
+def case_what_a_group_does_to_its_layers_is_done_once():
+    for opacity, mode, passed in ((128, "normal", False), (255, "multiply", False), (128, "normal", True)):
+        doc, _, group = _grouped("half", flat(60, 60, 9, 99, 200), 140, 10, 60, 60)
+        pasted = add_layer(doc, "pasted", noise(30, 20, seed=6), 150, 20, 30, 20, group)
+        group.setOpacity(opacity)
+        group.setBlendingMode(mode)
+        group.setPassThroughMode(passed)
+        assert _unchanged_by_its_own_result(doc, pasted)
+
+
+def case_a_layers_own_mode_shows_in_the_colours_its_groups_does_not():
+    doc, _, group = _grouped("beneath", flat(60, 60, 9, 99, 200), 140, 10, 60, 60)
     pasted = add_layer(doc, "pasted", noise(30, 20, seed=6), 150, 20, 30, 20, group)
-    group.setOpacity(128)
-    got = export(doc, pasted)
-    assert bytes(got.layer.raster.data) == scenes.seen(doc, Box(150, 20, 180, 40))
+    pasted.setBlendingMode("multiply")
+    doc.refreshProjection()
+    expected = bytes(group.projectionPixelData(150, 20, 30, 20))
+    group.setBlendingMode("screen")
+    group.setOpacity(99)
+    assert bytes(export(doc, pasted).layer.raster.data) == expected
+
+
+def case_a_clipped_object_is_what_is_seen_of_it_and_so_is_its_result():
+    for passed in (False, True):
+        doc, painting, group = _grouped("base", flat(20, 20, 9, 99, 200, 128), 150, 20, 20, 20)
+        group.setPassThroughMode(passed)
+        if passed:  # then it is clipped to all that lies beneath
+            painting.setPixelData(flat(300, 20, 0, 0, 0, 0), 0, 30, 300, 20)
+        pasted = doc.createNode("pasted", "paintlayer")
+        pasted.setPixelData(noise(30, 20, seed=6), 155, 20, 30, 20)
+        pasted.setInheritAlpha(True)
+        group.addChildNode(pasted, None)
+        alpha = export(doc, pasted).layer.raster.data[3::4]
+        top, bottom = bytes(alpha[: 10 * 30]), bytes(alpha[10 * 30 :])
+        assert bottom == (b"\xff" * 15 + b"\0" * 15) * 10
+        assert top == (b"\xff" * 30 * 10 if passed else bottom)
+        assert _unchanged_by_its_own_result(doc, pasted)
+
+
+def case_a_hidden_group_whose_result_is_seen_is_painted_again():
+    doc, _, group = _grouped("object", noise(30, 20, seed=6), 150, 20, 30, 20)
+    canvas = Canvas()
+    for name in ("first", "second"):
+        got = export(doc, group, canvas=canvas)
+        assert bytes(got.layer.raster.data) == noise(30, 20, seed=6)
+        landing = finish(canvas.place(got.origin, got.layer, name, ABOVE))
+        assert not group.visible() and landing.note == ""
+    shown = [node.name() for node in doc.topLevelNodes() if node.visible()]
+    assert shown == ["Background", "object", "above", "second"]
+
+
+def _grouped(name, *pixels):
+    """(document, painting layer, topmost group with one layer of that name and pixels)."""
+    doc, painting, _ = scene()
+    group = doc.createGroupLayer("group")
+    doc.rootNode().addChildNode(group, None)
+    add_layer(doc, name, *pixels, group)
+    doc.refreshProjection()
+    return doc, painting, group
+
+
+def _unchanged_by_its_own_result(doc, node):
+    """Whether the picture stays as it is if the layer's result is the layer as it was exported."""
+    before = _visible(doc)
+    canvas = Canvas()
+    got = export(doc, node, canvas=canvas)
+    finish(canvas.place(got.origin, got.layer, "result", ABOVE))
+    assert not node.visible()
+    return _visible(doc) == before
+
+
+def _visible(doc):
+    """The pixels of the picture; those that are transparent have no colour that counts."""
+    data = scenes.seen(doc, Box(0, 0, scenes.WIDTH, scenes.HEIGHT))
+    return [data[at : at + 4] if data[at + 3] else b"" for at in range(0, len(data), 4)]

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import scenes
-from krita import Krita
+from krita import Krita, Selection
 from scenes import HEIGHT, SMALL, WIDTH, add_layer, export, finish, flat, noise, scene
 
 from plugin.painterly.canvas import Canvas, documents
@@ -31,9 +31,19 @@ def _placed(doc, pasted, mode=ABOVE, change=None):
     return landing, documents.find_node(doc, landing.node)
 
 
-def _names(parent):
+def _layers(parent):
     """Layers, bottom to top; the document's selection is a node too."""
-    return [node.name() for node in parent.childNodes() if not documents.is_mask(node)]
+    return [node for node in parent.childNodes() if not documents.is_mask(node)]
+
+
+def _names(parent):
+    return [node.name() for node in _layers(parent)]
+
+
+def _select(doc, x, y, width, height):
+    selection = Selection()
+    selection.select(x, y, width, height, 255)
+    doc.setSelection(selection)
 
 
 def case_result_is_above_its_hidden_original():
@@ -64,6 +74,87 @@ def case_replacing_removes_the_original():
     assert _names(doc.rootNode()) == ["Background", "result", "above"]
 
 
+def case_a_locked_original_is_hidden_not_removed():
+    doc, _, pasted = scene()
+    pasted.setLocked(True)
+    landing, _ = _placed(doc, pasted, REPLACE)
+    assert _names(doc.rootNode()) == ["Background", "object", "result", "above"] and not pasted.visible()
+    assert landing.note == "“object” is locked: it was hidden instead of removed."
+
+
+def case_what_was_not_selected_of_an_original_is_hidden_not_removed():
+    for mode in (ABOVE, REPLACE):
+        doc, _, pasted = scene()
+        _select(doc, 110, 85, 10, 10)
+        landing, _ = _placed(doc, pasted, mode)
+        assert _names(doc.rootNode()) == ["Background", "object", "result", "above"]
+        assert not pasted.visible()
+        assert landing.note == (
+            "Only the selection of “object” was painted; the rest is in the hidden original."
+        )
+
+
+def case_only_visible_pixels_count_as_not_selected():
+    doc, _, pasted = scene()
+    pasted.setPixelData(flat(5, 30, 1, 2, 3, 0), 135, 80, 5, 30)
+    pasted.setPixelData(flat(5, 1, 1, 2, 3), 135, 80, 5, 1)
+    # The selection is the layer's shape, without the transparent pixels in its corner.
+    selection = Selection()
+    selection.select(100, 80, 40, 1, 255)
+    selection.select(100, 81, 35, 29, 255)
+    doc.setSelection(selection)
+    landing, _ = _placed(doc, pasted, REPLACE)
+    assert _names(doc.rootNode()) == ["Background", "result", "above"] and landing.note == ""
+
+
+def case_painted_again_the_new_result_is_on_top_and_the_older_hidden():
+    doc, _, pasted = scene()
+    canvas = Canvas()
+    for name in ("first", "second", "third"):
+        got = export(doc, pasted, SMALL, canvas)
+        finish(canvas.place(got.origin, _result(got), name, ABOVE))
+    assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:5]] == [
+        ("object", False), ("first", False), ("second", False), ("third", True),
+    ]  # fmt: skip
+
+
+def case_a_result_of_another_selection_stays_visible():
+    doc, _, pasted = scene()
+    canvas = Canvas()
+    for name, x in (("left", 100), ("right", 120), ("left again", 100)):
+        _select(doc, x, 85, 10, 10)
+        got = export(doc, pasted, SMALL, canvas)
+        finish(canvas.place(got.origin, _result(got), name, ABOVE))
+    assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:5]] == [
+        ("object", False), ("left", False), ("right", True), ("left again", True),
+    ]  # fmt: skip
+
+
+def case_added_again_it_is_above_the_result_that_replaced_the_original():
+    doc, _, pasted = scene()
+    canvas = Canvas()
+    got = export(doc, pasted, SMALL, canvas)
+    for name in ("first", "second"):
+        landing = finish(canvas.place(got.origin, _result(got), name, REPLACE))
+    assert _names(doc.rootNode()) == ["Background", "first", "second", "above"]
+    assert not doc.nodeByName("first").visible() and landing.note == ""
+
+
+def case_only_a_result_that_is_there_is_shown_alone():
+    doc, _, pasted = scene()
+    canvas = Canvas()
+    landings = []
+    for name in ("first", "second"):
+        got = export(doc, pasted, SMALL, canvas)
+        landings.append(finish(canvas.place(got.origin, _result(got), name, ABOVE)))
+    first, second = (landing.node for landing in landings)
+    canvas.show_only(got.origin.source.document, first, [second])
+    assert doc.nodeByName("first").visible() and not doc.nodeByName("second").visible()
+    doc.nodeByName("second").remove()
+    said = scenes.problem_of(lambda: canvas.show_only(got.origin.source.document, second, [first]))
+    assert said == "This result was deleted: use “Add again”." and doc.nodeByName("first").visible()
+
+
 def case_result_stays_in_the_originals_group():
     doc, _, _ = scene()
     group = doc.createGroupLayer("group")
@@ -87,8 +178,19 @@ def case_result_of_a_changed_layer_stays_in_place():
     def paint():
         pasted.setPixelData(flat(10, 10, 0, 0, 0), 60, 60, 10, 10)
 
-    landing, layer = _placed(doc, pasted, change=paint)
-    assert documents.box_of(layer.bounds()) == Box(95, 75, 145, 115) and landing.note == ""
+    _assert_where_it_was(doc, pasted, change=paint)
+
+
+def case_result_in_a_cropped_document_stays_in_place():
+    doc, _, pasted = scene()
+    _assert_where_it_was(doc, pasted, change=lambda: doc.resizeImage(10, 20, 250, 150))
+
+
+def _assert_where_it_was(doc, pasted, change):
+    landing, layer = _placed(doc, pasted, REPLACE, change)
+    assert documents.box_of(layer.bounds()) == Box(95, 75, 145, 115)
+    assert landing.note == "“object” was changed meanwhile: its result is where it was."
+    assert _names(doc.rootNode()) == ["Background", "object", "result", "above"] and pasted.visible()
 
 
 def case_result_of_a_restacked_layer_is_above_it():
@@ -136,14 +238,10 @@ def case_result_finds_its_document_among_others():
 
 
 def case_a_selection_on_a_flattened_picture_keeps_it_visible():
-    from krita import Selection
-
     doc, painting, _ = scene()
     for node in doc.topLevelNodes()[1:]:
         node.remove()
-    selection = Selection()
-    selection.select(110, 85, 10, 10, 255)
-    doc.setSelection(selection)
+    _select(doc, 110, 85, 10, 10)
     _placed(doc, painting)
     assert painting.visible() and _names(doc.rootNode()) == ["Background", "result"]
 

@@ -195,6 +195,14 @@ def case_a_removed_layer_has_no_parent_and_can_be_added_again():
     assert _names(doc.rootNode()) == ["Background", "above", "object"]
 
 
+def case_a_picture_at_rest_can_be_locked_and_let_go_again_and_again():
+    doc, _, _ = scene()
+    doc.waitForDone()
+    for _ in range(3):
+        assert doc.tryBarrierLock()
+        doc.unlock()
+
+
 def case_the_root_is_a_node_without_a_parent():
     doc, _, pasted = scene()
     assert pasted.parentNode() == doc.rootNode() and doc.rootNode().parentNode() is None
