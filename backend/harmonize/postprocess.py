@@ -15,6 +15,7 @@ from .ops.masks import gaussian_blur, gaussian_mean
 from .ops.patchmatch import patchmatch, proposals
 from .ops.quilting import proposals as quilt_proposals
 from .ops.quilting import quilt
+from .recolor import variety
 
 CHROMA_RADIUS, CHROMA_EPS = 2, 0.1**2  # paper, section 3.4
 # Base and detail: what has less contrast than this many times the painting's own stays in the detail layer. So a
@@ -34,8 +35,9 @@ FORM, FORM_RADIUS, FORM_WEIGHT = 0.03, 3.0, 15.0
 # examples, and sharper by eye.
 EDGE, EDGE_RADIUS = 0.08, 1.5
 # Pieces bring their own hues: a red block in a blue ship. Of what the image's hue around each pixel (a Gaussian of sigma
-# HUE_REACH, in long sides of the painting) differs from the whole object's HUE_KEPT is given back. By eye: it costs
-# style 1.253 to 1.258, texture 14.23 to 14.40 on 12 examples (the whole object's hue too: 1.268, 14.43).
+# HUE_REACH, in long sides of the painting) differs from the whole object's HUE_KEPT is given back if the painting has
+# many colours; one in sepia would get tints. It is for the eye: style 1.253 to 1.258, texture 14.23 to 14.40 on 12
+# examples where all paintings have it; against those 1.267 to 1.259, 14.32 to 14.19.
 HUE_REACH, HUE_KEPT = 0.017, 0.75
 # Patches are compared in CIELAB, scaled so that grey differences weigh as in RGB: there brightness alone
 # decides and blotches of a foreign hue come in.
@@ -88,8 +90,9 @@ def synthesize(
     detail = image - _base(image, contrast)
     rebuilt = (_base(torch.where(wanted, laid, image), contrast) + detail).clamp(0, 1)
     edges = roughness(naive, EDGE, EDGE_RADIUS)
-    reach = HUE_REACH * max(painting.shape[1:])
-    return torch.where(wanted, _reconciled(rebuilt, image, wanted, edges, reach), image)
+    hue = _lost_hue(rebuilt, image, wanted, HUE_REACH * max(painting.shape[1:]))
+    kept = HUE_KEPT * variety(rgb_to_lab(painting)[1:].flatten(1))
+    return torch.where(wanted, _reconciled(rebuilt, image, edges, kept * hue), image)
 
 
 def _laid(
@@ -121,16 +124,19 @@ def roughness(picture: Tensor, contrast: float, radius: float) -> Tensor:
     return variance / (variance + contrast**2)
 
 
-def _reconciled(rebuilt: Tensor, image: Tensor, wanted: Tensor, edges: Tensor, reach: float) -> Tensor:
-    """`rebuilt` with what pieces of the painting spoil given back from the `image` (both (3, h, w), 0..1): the lightness
-    at `edges` (1, h, w), and where `wanted` (h, w) most of what the hue around each pixel (a Gaussian of sigma `reach`)
-    differs from the whole's."""
-    lab, own = rgb_to_lab(rebuilt), rgb_to_lab(image)
-    weight, lost = wanted[None].float(), own[1:] - lab[1:]
+def _lost_hue(rebuilt: Tensor, image: Tensor, wanted: Tensor, reach: float) -> Tensor:
+    """What, where `wanted` (h, w), `rebuilt` lacks of the `image`'s hue (both (3, h, w), 0..1) around each pixel, a
+    Gaussian of sigma `reach`, beyond what all of it lacks: a and b of CIELAB, (2, h, w)."""
+    weight, lost = wanted[None].float(), (rgb_to_lab(image) - rgb_to_lab(rebuilt))[1:]
     whole = (lost * weight).sum(dim=(1, 2), keepdim=True) / weight.sum().clamp_min(1)
-    hue = gaussian_mean(lost, weight, reach) - whole
-    lightness = torch.lerp(lab[:1], own[:1], edges)
-    return lab_to_rgb(torch.cat((lightness, lab[1:] + HUE_KEPT * hue))).clamp(0, 1)
+    return gaussian_mean(lost, weight, reach) - whole
+
+
+def _reconciled(rebuilt: Tensor, image: Tensor, edges: Tensor, hue: Tensor) -> Tensor:
+    """`rebuilt` (3, h, w), 0..1, with the `image`'s lightness at `edges` (1, h, w) and its chroma moved by `hue`."""
+    lab = rgb_to_lab(rebuilt)
+    lightness = torch.lerp(lab[:1], rgb_to_lab(image)[:1], edges)
+    return lab_to_rgb(torch.cat((lightness, lab[1:] + hue))).clamp(0, 1)
 
 
 def base_contrast(painting: Tensor) -> float:

@@ -32,8 +32,8 @@ RIM = 2.0
 # over 0.006, a grey face in a starry night is of one colour, and a ship. The scores differ by less than chance.
 HUE_REACH = (0.006, 0.02)
 # Where the pasted object is colourful too, they even out half of the way only at chroma EVEN_CHROMA of the object
-# (CIELAB units), else style of a balloon is 1.55 instead of 1.25. Matches whose chroma has a standard deviation up to
-# FEW_COLOURS have none to lose, and from MANY_COLOURS on all.
+# (CIELAB units), else style of a balloon is 1.55 instead of 1.25. What has a standard deviation of chroma up to
+# FEW_COLOURS has no colours to lose, from MANY_COLOURS on all.
 EVEN_CHROMA, FEW_COLOURS, MANY_COLOURS = 25.0, 12.0, 24.0
 # What `toned` may make of a contrast. More would lift the grain of flat areas (2 instead of 1.5: style 1.261 to 1.260 on
 # 12 examples, texture 14.42 to 14.62; 1.3: 1.271, 14.24); with less than the least, what was matched to one flat spot
@@ -87,16 +87,21 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     chroma = (lab[1:] - own_mean) * ratio + mean
     naive = scene.region.of(scene.naive)
     recoloured = _transferred(naive, own_places, paired, scene)
-    chroma += _evened_out(chroma, naive, recoloured, std.norm(), scene)
+    chroma += _evened_out(chroma, naive, recoloured, variety(wanted[1:]), scene)
     return _faded(picture, torch.cat((lightness[None], chroma)), scene)
 
 
-def _evened_out(chroma: Tensor, naive: Tensor, recoloured: Tensor, spread: Tensor, scene: Scene) -> Tensor:
+def variety(chroma: Tensor) -> Tensor:
+    """How many colours there are in `chroma` (2, N), a and b of CIELAB: 0-d, from 0 for few to 1 for many."""
+    spread = chroma.std(dim=1, correction=0).norm()
+    return ((spread - FEW_COLOURS) / (MANY_COLOURS - FEW_COLOURS)).clamp(0, 1)
+
+
+def _evened_out(chroma: Tensor, naive: Tensor, recoloured: Tensor, many: Tensor, scene: Scene) -> Tensor:
     """What `chroma` (2, h, w) lacks for each pixel's surroundings to have the hue that the `naive` picture has when it is
-    `recoloured` (both (3, h, w) 0..255); less where that was colourful, as far as its matches are, whose chroma has
-    the standard deviation `spread` (0-d)."""
+    `recoloured` (both (3, h, w) 0..255); less where that was colourful, as far as its matches are, whose `variety`
+    is `many` (0-d)."""
     even, inside = rgb_to_lab(recoloured / 255)[1:], scene.region.of(scene.tight)
-    many = ((spread - FEW_COLOURS) / (MANY_COLOURS - FEW_COLOURS)).clamp(0, 1)
     colourful = many * (rgb_to_lab(naive / 255)[1:] ** 2).sum(dim=0, keepdim=True)
     share = EVEN_CHROMA**2 / (EVEN_CHROMA**2 + colourful)
     least, most = HUE_REACH

@@ -72,8 +72,12 @@ def test_synthesis_brings_the_paintings_colours():
     assert result[2].mean() < 0.3 * image[2].mean()
 
 
-def test_a_piece_of_a_foreign_hue_gets_its_surroundings_hue_back(monkeypatch):
-    """All that is laid has the painting's green, and in the middle a red block; the image has one blue."""
+@pytest.mark.parametrize("colours, kept", [(1.0, True), (0.1, False)])
+def test_a_piece_of_a_foreign_hue_gets_its_surroundings_hue_back(monkeypatch, colours, kept):
+    """All that is laid is green, and in the middle a red block; the image has one blue. A painting of few colours
+    would only get tints that it has nowhere."""
+    painting = painted(400, 400, seed=3)
+    painting = torch.lerp(painting.mean(dim=0, keepdim=True), painting, colours)
     blue, green = (torch.tensor(c).view(3, 1, 1) for c in ([0.3, 0.4, 0.7], [0.3, 0.6, 0.3]))
     image, laid = blue.repeat(1, 96, 96), green.repeat(1, 96, 96)
     laid[:, 40:56, 40:56] = torch.tensor([0.7, 0.3, 0.3]).view(3, 1, 1)
