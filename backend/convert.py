@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from backend.harmonize.composite import Composite
+from backend.harmonize.composite import Composite, bounds
 from backend.harmonize.errors import InvalidInput
 from backend.harmonize.pipeline import Outcome
 from plugin.painterly.protocol.geometry import Box
@@ -120,11 +120,10 @@ def _crop(image: Tensor, box: Box) -> Tensor:
 
 def _bounds(alpha: Tensor) -> Box:
     """The smallest box in which (1, H, W) `alpha` is not 0."""
-    rows = alpha[0].amax(dim=1).nonzero()[:, 0]
-    columns = alpha[0].amax(dim=0).nonzero()[:, 0]
-    if len(rows) == 0:
+    if not alpha.any():
         raise InvalidInput("Nothing of the object is left to paint; raise its opacity.")
-    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    found = bounds(alpha != 0)
+    return Box(found.left, found.top, found.right, found.bottom)
 
 
 def _raster(rgba: Tensor, depth: str) -> Raster:

@@ -201,12 +201,12 @@ def _whole(size: tuple[int, int]) -> Region:
 
 def extent(mask: Tensor) -> Region:
     """The bounds of the object in a composite's `mask` (1, H, W); what is fainter than FAINT is dirt somewhere."""
-    return _bounds(mask > FAINT)
+    return bounds(mask > FAINT)
 
 
 def around(mask: Tensor, margin: int) -> Region:
     """The bounds of `mask` (1, H, W) > 0 with `margin` pixels around them, on whole cells."""
-    found, (height, width) = _bounds(mask > 0), mask.shape[1:]
+    found, (height, width) = bounds(mask > 0), mask.shape[1:]
     top, bottom = _cells(found.top, found.bottom, margin, height)
     left, right = _cells(found.left, found.right, margin, width)
     return Region(top, left, bottom, right)
@@ -220,7 +220,7 @@ def near(mask: Tensor, reach: int, work: Callable[[Tensor], Tensor]) -> Tensor:
     return result
 
 
-def _bounds(where: Tensor) -> Region:
+def bounds(where: Tensor) -> Region:
     """Of a bool map (1, H, W), which holds at one place at least."""
     rows, columns = (where[0].any(dim=dim).nonzero()[:, 0] for dim in (1, 0))
     return Region(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)

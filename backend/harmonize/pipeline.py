@@ -87,7 +87,7 @@ class _Run:
     def through(self) -> Outcome:
         mapping = carried(self._mapping(), self._scenes[-1], self._scenes[0])
         self._second(0, mapping, self._begun(mapping))
-        for index, scene in list(enumerate(self._scenes))[1:]:
+        for index, scene in enumerate(self._scenes[1:], start=1):
             start = self._carried_on(scene)
             mapping = self._matched(start, scene)
             self._second(index, mapping, start)
@@ -121,6 +121,11 @@ class _Run:
         return self._memo.get(("mapping", self._key(scene), scene.region, *self._first_key()), make)
 
     def _matched(self, guide: Tensor, scene: Scene) -> Mapping:
+        """Of pass 1's picture, or of what a finer level begins with.
+
+        The latter is a deviation from the paper, whose mapping comes from pass 1 alone: that picture is nearer to the
+        painting. Style 1.261 to 1.253, content 0.786 to 0.782, texture 14.42 to 14.23 on 12 examples.
+        """
         source = self._source(scene, SECOND_LAYERS)
         return match(guide, scene, self._network, source, self._config.published)
 
@@ -139,11 +144,7 @@ class _Run:
         return begun(mapping.faithful, scene, self.style_level)
 
     def _carried_on(self, scene: Scene) -> Tensor:
-        """Where a finer level begins: the level before's picture, rebuilt from patches; like `_begun`'s.
-
-        Deviation from the paper, whose mapping comes from pass 1 alone: this picture, which is nearer to the painting,
-        is matched anew. Style 1.261 to 1.253, content 0.786 to 0.782, texture 14.42 to 14.23 on 12 examples.
-        """
+        """Where a finer level begins: the level before's picture, rebuilt from patches; like `_begun`'s."""
         repainted = coarseness(self.style_level, self._mask_scale(tuple(scene.painting.shape[1:])))
         return scene.region.of(changed(self._composite, self._picture, scene, repainted))
 

@@ -37,8 +37,8 @@ DISAGREEMENT = 4.0
 def match(
     guide: Tensor, scene: Scene, network: Network, source: dict[str, Tensor], published: bool = False
 ) -> Mapping:
-    """The consistent mapping at the reference layer from `guide` (the region, (3, h, w) 0..255, pass 1's
-    result) to the scene's painting: fields (2, h/8, w/8).
+    """The consistent mapping at the reference layer from `guide` (the region, (3, h, w) 0..255: pass 1's
+    result, or what a finer level begins with) to the scene's painting: fields (2, h/8, w/8).
 
     Deviations, left out with `published`: the matching is told colours and places (`Scene.hints`); the
     object's positions are made consistent among themselves, since on an object of few positions the
@@ -71,9 +71,9 @@ def carried(mapping: Mapping, fine: Scene, coarse: Scene) -> Mapping:
     """`match`'s mapping of the scene `fine` for the same composite at a coarser scale.
 
     Each of the coarse region's positions takes the match of the fine position at its centre. Deviation
-    from the paper, which has one scale: the mapping is found once and reused at every scale of the
-    pyramid as at every layer, where matching each level anew lost small objects (style 1.72 against
-    1.67 on five examples) and took longer.
+    from the paper, which has one scale: pass 1's result is matched at the finest scale and that mapping
+    carried to the coarsest, where matching it there lost small objects (style 1.72 against 1.67 on five
+    examples).
     """
     cell = FACTOR["relu1_1"]
     sizes = [tuple(scene.painting.shape[1:]) for scene in (fine, coarse)]

@@ -306,13 +306,11 @@ class HistoryView(QtWidgets.QGroupBox):
             self.list.setCurrentRow(len(entries) - 1)
         for button in (self.show_only, self.again, self.use):
             button.setEnabled(bool(entries))
-        self._offer(self._session.homeless[:1])
-
-    def _offer(self, first: List) -> None:
-        self.adopt.setVisible(bool(first))
-        for homeless in first:
-            self.adopt.setText(self._adopt_text(homeless.name))
-            why = tr("“{name}”: its document was closed before the result was ready.", name=homeless.name)
+        self.adopt.setVisible(bool(self._session.homeless))
+        if self._session.homeless:
+            name = self._session.homeless[0].name
+            self.adopt.setText(self._adopt_text(name))
+            why = tr("“{name}”: its document was closed before the result was ready.", name=name)
             self.adopt.setToolTip(why)
 
     def _adopt_text(self, name: str) -> str:

@@ -31,6 +31,12 @@ def _placed(doc, pasted, mode=ABOVE, change=None):
     return landing, documents.find_node(doc, landing.node)
 
 
+def _harmonized(canvas, doc, pasted, name):
+    """Exports and places once more, through a canvas that knows what was placed before; the Landing."""
+    got = export(doc, pasted, SMALL, canvas)
+    return finish(canvas.place(got.origin, _result(got), name, ABOVE))
+
+
 def _layers(parent):
     """Layers, bottom to top; the document's selection is a node too."""
     return [node for node in parent.childNodes() if not documents.is_mask(node)]
@@ -111,8 +117,7 @@ def case_painted_again_the_new_result_is_on_top_and_the_older_hidden():
     doc, _, pasted = scene()
     canvas = Canvas()
     for name in ("first", "second", "third"):
-        got = export(doc, pasted, SMALL, canvas)
-        finish(canvas.place(got.origin, _result(got), name, ABOVE))
+        _harmonized(canvas, doc, pasted, name)
     assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:5]] == [
         ("object", False), ("first", False), ("second", False), ("third", True),
     ]  # fmt: skip
@@ -123,8 +128,7 @@ def case_a_result_of_another_selection_stays_visible():
     canvas = Canvas()
     for name, x in (("left", 100), ("right", 120), ("left again", 100)):
         _select(doc, x, 85, 10, 10)
-        got = export(doc, pasted, SMALL, canvas)
-        finish(canvas.place(got.origin, _result(got), name, ABOVE))
+        _harmonized(canvas, doc, pasted, name)
     assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:5]] == [
         ("object", False), ("left", False), ("right", True), ("left again", True),
     ]  # fmt: skip
@@ -143,15 +147,12 @@ def case_added_again_it_is_above_the_result_that_replaced_the_original():
 def case_only_a_result_that_is_there_is_shown_alone():
     doc, _, pasted = scene()
     canvas = Canvas()
-    landings = []
-    for name in ("first", "second"):
-        got = export(doc, pasted, SMALL, canvas)
-        landings.append(finish(canvas.place(got.origin, _result(got), name, ABOVE)))
-    first, second = (landing.node for landing in landings)
-    canvas.show_only(got.origin.source.document, first, [second])
+    landings = [_harmonized(canvas, doc, pasted, name) for name in ("first", "second")]
+    (first, second), key = (landing.node for landing in landings), landings[0].document
+    canvas.show_only(key, first, [second])
     assert doc.nodeByName("first").visible() and not doc.nodeByName("second").visible()
     doc.nodeByName("second").remove()
-    said = scenes.problem_of(lambda: canvas.show_only(got.origin.source.document, second, [first]))
+    said = scenes.problem_of(lambda: canvas.show_only(key, second, [first]))
     assert said == "This result was deleted: use “Add again”." and doc.nodeByName("first").visible()
 
 
