@@ -59,7 +59,10 @@ def take_away(at: Places) -> None:
             say(f"The plugin is gone from {user.resources}.")
     at.stamp.unlink(missing_ok=True)
     for folder in (at.env, at.cache, at.log):
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)  # as much as goes; the rest is told
+    left = [str(folder) for folder in (at.env, at.cache, at.log) if folder.exists()]
+    if left:
+        raise Failure(f"Some files are in use or protected: end Krita and delete {' and '.join(left)}.")
     say(
         f"Painterly is gone; {at.data} is yours to keep or delete."
         if at.data.exists()

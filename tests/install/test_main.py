@@ -106,6 +106,17 @@ def test_no_flag_puts_the_plugin_into_krita_and_uninstall_takes_all_away(calls, 
     assert str(at.data) in capsys.readouterr().out
 
 
+def test_what_cannot_be_taken_away_is_told(calls, krita, capsys, monkeypatch):
+    """As on Windows while the backend runs from there."""
+    at, remove = places(), install.shutil.rmtree
+    for folder in (at.env, at.cache):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(install.shutil, "rmtree", lambda path, **how: path == at.env or remove(path, **how))
+    assert install.main(["--uninstall"]) == 1
+    said = capsys.readouterr()
+    assert str(at.env) in said.err and "gone" not in said.out and not at.cache.exists()
+
+
 def test_without_krita_the_rest_is_set_up_and_said(calls, monkeypatch, capsys):
     monkeypatch.setattr(install.shutil, "which", lambda name: None)
     assert install.main([]) == 0
