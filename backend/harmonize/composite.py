@@ -12,8 +12,10 @@ from torch import Tensor
 
 from .errors import InvalidInput
 from .ops.color import rgb_to_lab
+from .ops.histogram import quantiles
 from .ops.masks import grow, loose_mask
 from .ops.matching import Hints
+from .ops.tone import range_fit
 
 # Regions start and end on whole cells of relu5_1, the coarsest layer, so that a crop's features lie on
 # the same grid as the painting's.
@@ -91,6 +93,12 @@ HALF_CHROMA = 15.0
 # Lightness then costs this, and place this much times the object's share of the picture, if that is more. On the
 # one example of that kind style 2.09 to 1.80, content 0.82 to 0.79.
 LIGHTNESS_OF_A_SCENE, PLACE_OF_A_SCENE, SCENE = 0.5, 12.0, 0.5
+# An object's black is the painting's black and its white the painting's white: its lightness is compared as the line
+# has it that brings its range into the painting's, the ends' share ENDS left out on both sides. Contrast changes
+# CONTRAST times at most, else flat objects would become all of light and shadow. Style 1.266 to 1.256, content 0.779
+# to 0.764, texture 14.19 to 14.31 on 12 examples, and by eye: a face in dim light takes the portrait's gold instead
+# of its hair's brown, white panels the sky's white instead of sand.
+ENDS, CONTRAST = 0.02, 1.5
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,7 @@ class Scene:
         whole, share = _whole(tuple(self.painting.shape[1:])), self.tight.mean().item()
         own = _colour_and_place(self.region.of(self.naive), query, self.region, whole)
         other = _colour_and_place(self.painting, source, whole, whole)
+        own[:1] = torch.lerp(own[:1], self._in_its_light(own[:1]), resize(self.region.of(self.tight), query))
         squared = (own[1:3] ** 2).sum(dim=0)
         chroma = CHROMA * squared / (squared + (HALF_CHROMA / 100) ** 2)
         scene = min(1.0, share / SCENE)
@@ -149,10 +158,27 @@ class Scene:
         place = torch.full_like(chroma, max(PLACE, PLACE_OF_A_SCENE * share))
         return Hints(own, other, torch.stack((lightness, chroma, chroma, place, place)))
 
+    def _in_its_light(self, lightness: Tensor) -> Tensor:
+        """The object's `lightness` (L of CIELAB / 100) with its range brought into the painting's."""
+        tight = self.region.of(self.tight)[0]
+        own, wanted = (
+            _range(colours)
+            for colours in (self.region.of(self.naive)[:, tight >= tight.max() / 2], self.painting)
+        )
+        gain, offset = range_fit(own, wanted, CONTRAST)
+        return gain * lightness + offset
+
     def to(self, device: torch.device) -> Scene:
         """The same scene with its tensors on `device`."""
         painting, naive = self.painting.to(device), self.naive.to(device)
         return Scene(painting, naive, self.tight.to(device), self.loose.to(device), self.region)
+
+
+def _range(colours: Tensor) -> tuple[float, float]:
+    """Of colours (3, ...) 0..255: the least and greatest lightness (L of CIELAB / 100) but for ENDS."""
+    lightness = rgb_to_lab(colours.reshape(3, -1, 1) / 255)[0, :, 0] / 100
+    ranks = quantiles(lightness[None], round(1 / ENDS))[0]
+    return ranks[1].item(), ranks[-2].item()
 
 
 def _colour_and_place(picture: Tensor, size: tuple[int, int], part: Region, whole: Region) -> Tensor:

@@ -56,7 +56,7 @@ class Config:
 
 
 # What deep layers ask for changes slowly, and most of the arithmetic is theirs.
-DEEP_EVERY = 2
+DEEP_EVERY = 3
 FULL_STEPS = 50  # iterations of pass 2; with more of them the steps are as much smaller
 
 

@@ -148,7 +148,7 @@ class _Descent:
     Deviation from the paper: the layers beyond SHALLOW, which hold most of the network's arithmetic, are asked at
     every `deep_every`th picture only; at those between, what they last sent down to SHALLOW stands in for them. At 2,
     with steps a seventh larger: 0.74 of the time, style 1.520 to 1.515, content 0.708 to 0.728, texture 14.58 to
-    14.74 on six examples.
+    14.74 on six examples. At 3 instead of 2: style 1.260 to 1.266, content 0.780 to 0.779, texture 14.19 both on 12.
     """
 
     def __init__(

@@ -177,6 +177,21 @@ def test_colour_is_found_across_the_painting_and_the_nearest_of_that_colour():
     assert (field[0][inside] == 11).all() and (field[1][inside] == 3).all()
 
 
+def test_an_objects_black_and_white_look_for_the_paintings():
+    """In a painting from L 20 to 80 the light half of a dim object, L 10 to 50, finds 80, though 50 is all around it."""
+
+    def grey(lightness):
+        return lab_to_rgb(torch.tensor([lightness, 0.0, 0.0]).view(3, 1, 1))
+
+    painting = grey(50.0).expand(3, 96, 128).clone()
+    painting[:, :24], painting[:, 72:] = grey(20.0), grey(80.0)
+    naive = painting.clone()
+    naive[:, 40:56, 80:88], naive[:, 40:56, 88:96] = grey(10.0), grey(50.0)
+    region, field = hinted_matches(painting, naive)
+    rows, left = slice((40 - region.top) // 8, (56 - region.top) // 8), (80 - region.left) // 8
+    assert (field[0][rows, left] < 3).all() and (field[0][rows, left + 1] >= 9).all()
+
+
 def test_place_weighs_more_and_light_less_for_a_scene_that_fills_the_canvas():
     grey = torch.full((3, 64, 64), 0.5)
     weights = []

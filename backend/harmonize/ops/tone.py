@@ -1,4 +1,4 @@
-"""A tone curve: values of equal rank, by a curve that is nowhere too flat or too steep."""
+"""Tones: a curve to values of equal rank that is nowhere too flat or too steep, a line from range to range."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ def along(values: Tensor, curve: tuple[Tensor, Tensor]) -> Tensor:
     low, high = before[upper - 1], before[upper]
     part = ((inside - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
     return torch.lerp(after[upper - 1], after[upper], part) + values - inside
+
+
+def range_fit(own: tuple[float, float], wanted: tuple[float, float], most: float) -> tuple[float, float]:
+    """Gain and offset of the rising line that brings the range `own` into `wanted`, both (least, greatest).
+
+    The gain is `most` at most and 1 / `most` at least. A range that is narrower then lies inside `wanted` as near as it
+    can to where it was; a wider one has the same middle.
+    """
+    (low, high), (floor, ceiling) = own, wanted
+    gain = min(max((ceiling - floor) / max(high - low, 1e-6), 1 / most), most)
+    before, middle = (low + high) / 2, (floor + ceiling) / 2
+    spare = max(0.0, (ceiling - floor - gain * (high - low)) / 2)
+    return gain, min(max(before, middle - spare), middle + spare) - gain * before

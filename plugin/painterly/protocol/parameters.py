@@ -191,7 +191,7 @@ _BALANCED = {
     "feather": 2.5,
     "chroma_denoise": True,
     "patch_synthesis": True,
-    "first_iterations": 25,
+    "first_iterations": 12,
     "second_iterations": 50,
     "schedule": "pyramid",
     "network": "packaged",

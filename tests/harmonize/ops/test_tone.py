@@ -1,10 +1,12 @@
-"""Tone curves: exact rank matching where it is gentle, bounded where it is not."""
+"""Tone curves: exact rank matching where it is gentle, bounded where it is not; ranges brought into others."""
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from backend.harmonize.ops.tone import along, tone_curve
+from backend.harmonize.ops.tone import along, range_fit, tone_curve
 
 ANY = 1e9  # a curve that may be as steep as it likes
 
@@ -55,3 +57,40 @@ def test_beyond_its_ends_distances_stay():
 def test_a_flat_object_takes_the_mean(own):
     found = along(own, tone_curve(own, torch.tensor([1.0, 2.0, 9.0]), 0.3, 1.5))
     torch.testing.assert_close(found, torch.full_like(own, 3.5), atol=0.2, rtol=0)
+
+
+def on(line, values):
+    gain, offset = line
+    return [gain * value + offset for value in values]
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "found"),
+    [
+        ((0.0, 0.5), (0.1, 0.8), (0.1, 0.8)),  # black to black, white to white
+        ((0.0, 1.0), (0.2, 0.9), (0.2, 0.9)),
+        ((0.1, 0.2), (0.0, 1.0), (0.075, 0.225)),  # what is flat stays flat, and where it was
+        ((0.0, 0.1), (0.2, 1.0), (0.2, 0.35)),  # or no further in than it must
+        ((0.9, 1.0), (0.2, 0.7), (0.55, 0.7)),
+        ((0.0, 1.0), (0.4, 0.6), (0.5 - 1 / 3, 0.5 + 1 / 3)),  # too wide: around its middle
+        ((0.5, 0.5), (0.0, 1.0), (0.5, 0.5)),
+        ((0.5, 0.5), (0.6, 0.6), (0.6, 0.6)),
+    ],
+)
+def test_a_range_is_brought_into_another(own, wanted, found):
+    assert on(range_fit(own, wanted, 1.5), own) == pytest.approx(found)
+
+
+ranges = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ends: tuple(sorted(ends)))
+
+
+@given(ranges, ranges, st.floats(1, 3))
+def test_gains_are_bounded_and_what_fits_lies_within(own, wanted, most):
+    gain, _ = line = range_fit(own, wanted, most)
+    assert 1 / most <= gain <= most
+    low, high = on(line, own)
+    assert (
+        low < wanted[0] - 1e-6 and high > wanted[1] + 1e-6
+        if high - low > wanted[1] - wanted[0] + 1e-5
+        else (low >= wanted[0] - 1e-5 and high <= wanted[1] + 1e-5)
+    )
