@@ -93,11 +93,11 @@ HALF_CHROMA = 15.0
 # Lightness then costs this, and place this much times the object's share of the picture, if that is more. On the
 # one example of that kind style 2.09 to 1.80, content 0.82 to 0.79.
 LIGHTNESS_OF_A_SCENE, PLACE_OF_A_SCENE, SCENE = 0.5, 12.0, 0.5
-# An object's black is the painting's black and its white the painting's white: its lightness is compared as the line
-# has it that brings its range into the painting's, the ends' share ENDS left out on both sides. Contrast changes
-# CONTRAST times at most, else flat objects would become all of light and shadow. Style 1.266 to 1.256, content 0.779
-# to 0.764, texture 14.19 to 14.31 on 12 examples, and by eye: a face in dim light takes the portrait's gold instead
-# of its hair's brown, white panels the sky's white instead of sand.
+# An object's white is the painting's white, its black at least as dark as the painting's: its lightness is compared as
+# the line has it that brings its range into such a one, the share ENDS left out at both ends. Contrast changes CONTRAST
+# times at most, else flat objects would become all of light and shadow. Style 1.266 to 1.256, content 0.779 to 0.764,
+# texture 14.19 to 14.31 on 12 examples, and by eye: a face in dim light takes the portrait's gold instead of its hair's
+# brown, white panels the sky's white instead of sand. With blacks lifted to the painting's a black ship is not as dark.
 ENDS, CONTRAST = 0.02, 1.5
 
 
@@ -165,7 +165,7 @@ class Scene:
             _range(colours)
             for colours in (self.region.of(self.naive)[:, tight >= tight.max() / 2], self.painting)
         )
-        gain, offset = range_fit(own, wanted, CONTRAST)
+        gain, offset = range_fit(own, (min(own[0], wanted[0]), wanted[1]), CONTRAST)
         return gain * lightness + offset
 
     def to(self, device: torch.device) -> Scene:

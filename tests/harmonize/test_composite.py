@@ -177,16 +177,38 @@ def test_colour_is_found_across_the_painting_and_the_nearest_of_that_colour():
     assert (field[0][inside] == 11).all() and (field[1][inside] == 3).all()
 
 
-def test_an_objects_black_and_white_look_for_the_paintings():
-    """In a painting from L 20 to 80 the light half of a dim object, L 10 to 50, finds 80, though 50 is all around it."""
+def grey(lightness):
+    return lab_to_rgb(torch.tensor([float(lightness), 0.0, 0.0]).view(3, 1, 1))
 
-    def grey(lightness):
-        return lab_to_rgb(torch.tensor([lightness, 0.0, 0.0]).view(3, 1, 1))
 
-    painting = grey(50.0).expand(3, 96, 128).clone()
-    painting[:, :24], painting[:, 72:] = grey(20.0), grey(80.0)
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ((30, 90), (20, 80)),  # white to white, black down to black
+        ((30, 75), (20, 80)),
+        ((5, 75), (5, 80)),  # a black is never lifted
+        ((5, 35), (5, 50)),  # and contrast no more than half as large again
+        ((50, 50), (50, 50)),
+    ],
+)
+def test_an_objects_lightness_is_told_as_in_the_paintings_light(own, told):
+    """Of a painting from L 20 to 80."""
+    painting = grey(50).expand(3, 96, 128).clone()
+    painting[:, :24], painting[:, 72:] = grey(20), grey(80)
+    naive, mask = painting.clone(), torch.zeros(1, 96, 128)
+    naive[:, 40:56, 80:88], naive[:, 40:56, 88:96] = grey(own[0]), grey(own[1])
+    mask[:, 40:56, 80:96] = 1
+    scene = Scene.at(Composite(painting, naive, mask), (96, 128), 8, full_frame=True, mask_scale=0.05)
+    lightness = 100 * scene.hints((96, 128), (12, 16)).own[0]
+    assert lightness[48, [82, 93]].tolist() == pytest.approx(told, abs=0.5)
+    torch.testing.assert_close(lightness[:40], rgb_to_lab(painting)[0, :40], atol=0.1, rtol=0)
+
+
+def test_a_dim_objects_white_finds_the_paintings():
+    painting = grey(50).expand(3, 96, 128).clone()
+    painting[:, :24], painting[:, 72:] = grey(20), grey(80)
     naive = painting.clone()
-    naive[:, 40:56, 80:88], naive[:, 40:56, 88:96] = grey(10.0), grey(50.0)
+    naive[:, 40:56, 80:88], naive[:, 40:56, 88:96] = grey(10), grey(55)
     region, field = hinted_matches(painting, naive)
     rows, left = slice((40 - region.top) // 8, (56 - region.top) // 8), (80 - region.left) // 8
     assert (field[0][rows, left] < 3).all() and (field[0][rows, left + 1] >= 9).all()
