@@ -140,8 +140,8 @@ class Scene:
         )
 
     def hints(self, query: tuple[int, int], source: tuple[int, int]) -> Hints:
-        """What the matching is told besides features: colour (CIELAB) and place, at the sizes (h, w) of the
-        region's and the painting's feature maps, five channels.
+        """What the matching is told besides features: colour (CIELAB), the object's in the painting's light, and place,
+        at the sizes (h, w) of the region's and the painting's feature maps, five channels.
 
         Deviation from the paper: a network tuned to edges matched a black object with red water, and a
         painting's light and palette change from place to place: what is near tells best what belongs here.

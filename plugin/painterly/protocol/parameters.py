@@ -201,7 +201,7 @@ _BALANCED = {
 }  # type: Dict[str, Value]
 
 PRESETS = {
-    "draft": dict(_BALANCED, resolution=350, first_iterations=10, second_iterations=12),
+    "draft": dict(_BALANCED, resolution=350, first_iterations=6, second_iterations=12),
     "balanced": _BALANCED,
     "high": dict(_BALANCED, resolution=1024, second_iterations=100),
     # The published setting (Luan et al. 2018, section 4): 2 x 1000 iterations at 700 px, full frame.
