@@ -143,11 +143,21 @@ def test_resizing_to_the_same_size_is_nothing_and_keeps_flat_pictures():
         torch.testing.assert_close(resize(flat, size), torch.full((3, *size), 0.3))
 
 
-def hinted_matches(painting, naive):
-    """The field from the region of a pasted square to its painting where features say nothing: cells of 8."""
+def square_in(painting, naive, full_frame=False):
+    """The scene of a pasted square."""
     mask = torch.zeros(1, 96, 128)
     mask[:, 40:56, 80:96] = 1
-    scene = Scene.at(Composite(painting, naive, mask), (96, 128), 8, full_frame=False, mask_scale=0.05)
+    return Scene.at(Composite(painting, naive, mask), (96, 128), 8, full_frame=full_frame, mask_scale=0.05)
+
+
+def cells_of_the_square(region):
+    top, left = (40 - region.top) // 8, (80 - region.left) // 8
+    return slice(top, top + 2), slice(left, left + 2)
+
+
+def hinted_matches(painting, naive):
+    """The field from the region of a pasted square to its painting where features say nothing: cells of 8."""
+    scene = square_in(painting, naive)
     query = (scene.region.bottom - scene.region.top) // 8, (scene.region.right - scene.region.left) // 8
     where = torch.ones(query, dtype=torch.bool)
     alike = torch.ones(4, *query), torch.ones(4, 12, 16)
@@ -170,15 +180,22 @@ def test_colour_is_found_across_the_painting_and_the_nearest_of_that_colour():
     painting[:, :8, :8] = painting[:, 88:, 24:32] = red  # the second is nearer to the pasted square
     naive[:, 40:56, 80:96] = red
     region, field = hinted_matches(painting, naive)
-    inside = (
-        slice((40 - region.top) // 8, (56 - region.top) // 8),
-        slice((80 - region.left) // 8, (96 - region.left) // 8),
-    )
+    inside = cells_of_the_square(region)
     assert (field[0][inside] == 11).all() and (field[1][inside] == 3).all()
 
 
-def grey(lightness):
-    return lab_to_rgb(torch.tensor([float(lightness), 0.0, 0.0]).view(3, 1, 1))
+def grey_of(value):
+    """A grey of that L of CIELAB, (3, 1, 1)."""
+    return lab_to_rgb(torch.tensor([float(value), 0.0, 0.0]).view(3, 1, 1))
+
+
+def lit(dark, light):
+    """A painting of L 20 above, 50 and 80 below, and with a pasted square whose halves are `dark` and `light`."""
+    painting = grey_of(50).expand(3, 96, 128).clone()
+    painting[:, :24], painting[:, 72:] = grey_of(20), grey_of(80)
+    naive = painting.clone()
+    naive[:, 40:56, 80:88], naive[:, 40:56, 88:96] = grey_of(dark), grey_of(light)
+    return painting, naive
 
 
 @pytest.mark.parametrize(
@@ -192,26 +209,17 @@ def grey(lightness):
     ],
 )
 def test_an_objects_lightness_is_told_as_in_the_paintings_light(own, told):
-    """Of a painting from L 20 to 80."""
-    painting = grey(50).expand(3, 96, 128).clone()
-    painting[:, :24], painting[:, 72:] = grey(20), grey(80)
-    naive, mask = painting.clone(), torch.zeros(1, 96, 128)
-    naive[:, 40:56, 80:88], naive[:, 40:56, 88:96] = grey(own[0]), grey(own[1])
-    mask[:, 40:56, 80:96] = 1
-    scene = Scene.at(Composite(painting, naive, mask), (96, 128), 8, full_frame=True, mask_scale=0.05)
+    painting, naive = lit(*own)
+    scene = square_in(painting, naive, full_frame=True)
     lightness = 100 * scene.hints((96, 128), (12, 16)).own[0]
     assert lightness[48, [82, 93]].tolist() == pytest.approx(told, abs=0.5)
     torch.testing.assert_close(lightness[:40], rgb_to_lab(painting)[0, :40], atol=0.1, rtol=0)
 
 
 def test_a_dim_objects_white_finds_the_paintings():
-    painting = grey(50).expand(3, 96, 128).clone()
-    painting[:, :24], painting[:, 72:] = grey(20), grey(80)
-    naive = painting.clone()
-    naive[:, 40:56, 80:88], naive[:, 40:56, 88:96] = grey(10), grey(55)
-    region, field = hinted_matches(painting, naive)
-    rows, left = slice((40 - region.top) // 8, (56 - region.top) // 8), (80 - region.left) // 8
-    assert (field[0][rows, left] < 3).all() and (field[0][rows, left + 1] >= 9).all()
+    region, field = hinted_matches(*lit(10, 55))
+    dark, light = field[0][cells_of_the_square(region)].unbind(1)
+    assert (dark < 3).all() and (light >= 9).all()
 
 
 def test_place_weighs_more_and_light_less_for_a_scene_that_fills_the_canvas():
@@ -240,10 +248,7 @@ def test_a_grey_has_no_hue_to_keep():
         naive = painting.clone()
         naive[:, 40:56, 80:96] = pasted
         region, field = hinted_matches(painting, naive)
-        inside = (
-            slice((40 - region.top) // 8, (56 - region.top) // 8),
-            slice((80 - region.left) // 8, (96 - region.left) // 8),
-        )
+        inside = cells_of_the_square(region)
         rows, columns = field[0][inside], field[1][inside]
         at_home = (rows >= home[0] // 8) & (columns >= home[1] // 8)
         assert at_home.all() and (columns < 3).all() == (pasted is red)

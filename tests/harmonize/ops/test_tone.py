@@ -89,8 +89,7 @@ def test_gains_are_bounded_and_what_fits_lies_within(own, wanted, most):
     gain, _ = line = range_fit(own, wanted, most)
     assert 1 / most <= gain <= most
     low, high = on(line, own)
-    assert (
-        low < wanted[0] - 1e-6 and high > wanted[1] + 1e-6
-        if high - low > wanted[1] - wanted[0] + 1e-5
-        else (low >= wanted[0] - 1e-5 and high <= wanted[1] + 1e-5)
-    )
+    if high - low > wanted[1] - wanted[0] + 1e-5:
+        assert low < wanted[0] - 1e-6 and high > wanted[1] + 1e-6
+    else:
+        assert low >= wanted[0] - 1e-5 and high <= wanted[1] + 1e-5
