@@ -105,6 +105,20 @@ def test_resemblance_weighs_most_where_the_pasted_object_has_form(monkeypatch):
     torch.testing.assert_close(weight[:, [3, 56]], torch.ones(40, 2), atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("emphasis, lost", [(postprocess.TONE, False), (0.0, True)])
+def test_light_and_shadow_count_more_than_grain(monkeypatch, generator, emphasis, lost):
+    """A grainy object; the painting has as light a grain elsewhere, and a darker flat, which is nearer pixel by pixel."""
+
+    def grain(height, width):
+        return 0.4 + 0.4 * torch.randint(0, 2, (1, height, width), generator=generator)
+
+    monkeypatch.setattr(postprocess, "TONE", emphasis)
+    painting = torch.cat((grain(64, 64), torch.full((1, 64, 64), 0.45)), dim=2).expand(3, -1, -1)
+    image, flat = grain(48, 48).expand(3, -1, -1), torch.full((3, 48, 48), 0.5)
+    laid = synthesize(image, painting, flat, torch.ones(1, 48, 48), seed=0)
+    assert (laid.mean() < image.mean() - 0.05) == lost
+
+
 def test_a_single_wanted_pixel_is_served():
     where = torch.zeros(1, 32, 32)
     where[0, 11, 13] = 1
