@@ -243,6 +243,16 @@ class Document:
             mask.parent = self._image.root
             self._image.root.children.append(mask)
 
+    def annotationTypes(self):
+        return list(self._image.annotations)
+
+    def annotation(self, kind):
+        return pixels.ByteArray(self._image.annotations[kind])
+
+    def setAnnotation(self, kind, description, data):
+        self._image.annotations[kind] = bytes(data)
+        self._image.modified = True
+
     def refreshProjection(self):
         self._image.render()
 
@@ -282,7 +292,8 @@ class Document:
         self._image.file_name = path
         image = self._image
         with open(path, "wb") as file:
-            pickle.dump((image.root.copied(None, with_id=True), image.width, image.height, image.depth), file)
+            root = image.root.copied(None, with_id=True)
+            pickle.dump((root, image.annotations, image.width, image.height, image.depth), file)
         return True
 
     def close(self):
@@ -335,9 +346,9 @@ class Krita:
         if path.endswith(".png"):
             return self._open_picture(path)
         with open(path, "rb") as file:
-            root, width, height, depth = pickle.load(file)
-        image = Image(width, height, depth, path)
-        image.root, image.file_name = root, path
+            root, annotations, *size, depth = pickle.load(file)
+        image = Image(*size, depth, path)
+        image.root, image.annotations, image.file_name = root, annotations, path
         for layer in [root, *root.walk()]:
             layer.image = image
         image.render()

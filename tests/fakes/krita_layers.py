@@ -80,6 +80,7 @@ class Image:
         self.selection = None
         self.active, self.selected = None, []
         self.modified, self.file_name = False, ""
+        self.annotations = {}
         self.canvas = Plane(depth)
 
     def render(self, rect=None):

@@ -73,6 +73,20 @@ def test_a_result_harmonized_again_is_its_original_painted_again(whole):
     ]
 
 
+def test_a_result_in_a_document_opened_again_is_its_original_painted_again(whole, tmp_path):
+    driver, scenes, document = whole
+    driver.finish(driver.session.harmonize_active())
+    document.saveAs(str(tmp_path / "picture.kra"))
+    document.close()
+    document = scenes.Krita.instance().openDocument(str(tmp_path / "picture.kra"))
+    document.setActiveNode(document.nodeByName("object (harmonized)"))
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.DONE] and task.jobs[0].source.name == "object"
+    assert names(document)[1:-1] == [
+        ("object", False), ("object (harmonized)", False), ("object (harmonized)", True),
+    ]  # fmt: skip
+
+
 def test_a_hidden_layer_is_painted_only_while_its_result_is_seen(whole):
     driver, _, document = whole
     driver.finish(driver.session.harmonize_active())

@@ -109,7 +109,7 @@ class Placer:
 
     def _follow(self, origin: Origin, layer: Node, hidden: List[Node], removed: Optional[Node]) -> None:
         """Notes the result, and what its undoing is to bring back."""
-        self._results.add(origin, layer)
+        self._results.add(self._document, origin, layer)
         for node in hidden if removed is None else [*hidden, removed]:
             swap = Swap(documents.node_id(node), documents.node_id(layer), removed=node is removed)
             self._undo.watch(self._key, swap)

@@ -1,27 +1,27 @@
-"""Which layers are results of which layer: known as long as Krita runs."""
+"""Which layers are results of which layer: the document's record, and what came to it since."""
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, Tuple
 
 from krita import Document, Node
 
 from ..job import Origin, Source
-from . import documents
-
-
-class _Result(NamedTuple):
-    node: str  # the unique id of the layer or, of variants, of their group
-    origin: Origin
+from . import documents, record
+from .record import Result
 
 
 class Results:
-    """The results in all documents, the oldest first; those that were undone or deleted are passed over."""
+    """The results in all documents, the oldest first; those that were undone or deleted are passed over.
+
+    A record is read when first asked for. Then it is only written: what was undone can be redone.
+    """
 
     def __init__(self) -> None:
-        self._known: Dict[str, List[_Result]] = {}
+        self._read: Dict[str, List[Result]] = {}
 
-    def add(self, origin: Origin, node: Node) -> None:
-        result = _Result(documents.node_id(node), origin)
-        self._known.setdefault(origin.source.document, []).append(result)
+    def add(self, document: Document, origin: Origin, node: Node) -> None:
+        known = self._known(document, origin.source.document)
+        known.append(Result(documents.node_id(node), origin.source.node, origin.part))
+        record.write(document, known)
 
     def of(self, document: Document, source: Source) -> List[Node]:
         """The results of that layer that are in the document."""
@@ -30,7 +30,7 @@ class Results:
     def rivals(self, document: Document, origin: Origin) -> List[Node]:
         """Earlier results of what is painted again: of the same selection, of a whole layer all."""
         present = self._present(document, origin.source)
-        return [node for node, earlier in present if origin.part in (None, earlier.part)]
+        return [node for node, result in present if origin.part in (None, result.part)]
 
     def seen(self, document: Document, source: Source) -> bool:
         """Whether a result of that layer is visible."""
@@ -40,15 +40,17 @@ class Results:
     def painted(self, document: Document, key: str, node: Node) -> Node:
         """What was painted, if `node` is a result or in one and that is still there; else `node`."""
         chain = [documents.node_id(layer) for layer in documents.ancestors(node)]
-        for result in self._known.get(key, []):
+        for result in self._known(document, key):
             if result.node in chain:
-                return documents.find_node(document, result.origin.source.node) or node
+                return documents.find_node(document, result.source) or node
         return node
 
-    def _present(self, document: Document, source: Source) -> List[Tuple[Node, Origin]]:
-        found = [
-            (documents.find_node(document, result.node), result.origin)
-            for result in self._known.get(source.document, [])
-            if result.origin.source.node == source.node
-        ]
-        return [(node, origin) for node, origin in found if node is not None]
+    def _known(self, document: Document, key: str) -> List[Result]:
+        if key not in self._read:
+            self._read[key] = record.read(document)
+        return self._read[key]
+
+    def _present(self, document: Document, source: Source) -> List[Tuple[Node, Result]]:
+        nodes = {documents.node_id(node): node for node in documents.walk(document.rootNode())}
+        known = [each for each in self._known(document, source.document) if each.source == source.node]
+        return [(nodes[result.node], result) for result in known if result.node in nodes]

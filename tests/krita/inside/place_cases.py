@@ -8,7 +8,7 @@ import scenes
 from krita import Krita, Selection
 from scenes import HEIGHT, SMALL, WIDTH, add_layer, export, finish, flat, noise, scene
 
-from plugin.painterly.canvas import Canvas, documents
+from plugin.painterly.canvas import Canvas, documents, record
 from plugin.painterly.job import ABOVE, REPLACE, DocumentClosed
 from plugin.painterly.protocol.geometry import Box
 from plugin.painterly.protocol.raster import Placed, Raster
@@ -132,6 +132,65 @@ def case_a_result_of_another_selection_stays_visible():
     assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:5]] == [
         ("object", False), ("left", False), ("right", True), ("left again", True),
     ]  # fmt: skip
+
+
+def _reopened(doc):
+    """The document after saving, closing and loading it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "picture.kra")
+        assert doc.saveAs(path)
+        doc.setModified(False)
+        doc.close()
+        return Krita.instance().openDocument(path)
+
+
+def case_a_loaded_document_knows_which_of_its_layers_are_results():
+    doc, _, pasted = scene()
+    canvas = Canvas()
+    _harmonized(canvas, doc, pasted, "first")
+    # The same Krita, then one that was started anew; hidden itself, the layer is seen in its result.
+    for canvas, name in ((canvas, "second"), (Canvas(), "third")):
+        doc = _reopened(doc)
+        _harmonized(canvas, doc, doc.nodeByName("object"), name)
+    assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:5]] == [
+        ("object", False), ("first", False), ("second", False), ("third", True),
+    ]  # fmt: skip
+
+
+def case_a_loaded_document_knows_of_which_selection_a_result_is():
+    doc, _, _ = scene()
+    for name, x in (("left", 100), ("right", 120), ("left again", 100)):
+        _select(doc, x, 85, 10, 10)
+        _harmonized(Canvas(), doc, doc.nodeByName("object"), name)
+        doc = _reopened(doc)
+    assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:5]] == [
+        ("object", False), ("left", False), ("right", True), ("left again", True),
+    ]  # fmt: skip
+
+
+def case_a_result_undone_before_saving_is_none_after_loading():
+    doc, _, pasted = scene()
+    landing, layer = _placed(doc, pasted)
+    layer.remove()
+    doc = _reopened(doc)
+    pasted, canvas = doc.nodeByName("object"), Canvas()
+    said = scenes.problem_of(lambda: export(doc, pasted, SMALL, canvas))
+    assert said.startswith("“object” is hidden")
+    pasted.setVisible(True)
+    assert _harmonized(canvas, doc, pasted, "second").note == ""
+    assert _names(doc.rootNode()) == ["Background", "object", "second", "above"]
+
+
+def case_what_is_no_record_of_results_is_none():
+    for data in (b"", b"\xff{", b"[]", b'{"version": 1}', b'{"version": 2, "results": 7}'):
+        doc, _, pasted = scene()
+        _placed(doc, pasted)
+        doc.setAnnotation(record.ANNOTATION, "", data)
+        pasted.setVisible(True)
+        assert _harmonized(Canvas(), doc, pasted, "second").note == ""
+        assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:4]] == [
+            ("object", False), ("second", True), ("result", True),
+        ]  # fmt: skip
 
 
 def case_added_again_it_is_above_the_result_that_replaced_the_original():

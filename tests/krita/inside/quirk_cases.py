@@ -3,6 +3,9 @@
 The same cases are run against tests/fakes/krita.py, so that the fake is as odd as the real one.
 """
 
+import os
+import tempfile
+
 import scenes
 from krita import Krita, Selection
 from scenes import HEIGHT, WIDTH, add_layer, flat, noise, scene
@@ -206,3 +209,21 @@ def case_a_picture_at_rest_can_be_locked_and_let_go_again_and_again():
 def case_the_root_is_a_node_without_a_parent():
     doc, _, pasted = scene()
     assert pasted.parentNode() == doc.rootNode() and doc.rootNode().parentNode() is None
+
+
+def case_ids_and_annotations_are_saved_and_loaded():
+    doc, _, _ = scene()
+    doc.waitForDone()
+    assert doc.annotationTypes() == []
+    doc.setModified(False)
+    for data in (b"older", b"\0 \xff"):
+        doc.setAnnotation("a_kind", "what it is", data)
+    assert doc.modified() and doc.annotationTypes() == ["a_kind"]
+    ids = [node.uniqueId().toString() for node in doc.topLevelNodes()]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "picture.kra")
+        assert doc.saveAs(path)
+        again = Krita.instance().openDocument(path)
+    assert again != doc and again.annotationTypes() == ["a_kind"]
+    assert bytes(again.annotation("a_kind")) == b"\0 \xff"
+    assert [node.uniqueId().toString() for node in again.topLevelNodes()] == ids
