@@ -49,7 +49,8 @@ class Origin:
     `window` lies in document coordinates; results are relative to it. `bounds` is where the whole layer
     was, `canvas` the document. `depth` is the result's depth that the document can hold. With
     `keep_source` the layer is itself the painting and must stay visible. `part` is the selected box that
-    was painted, None if all that is visible of the layer was.
+    was painted, None if all that is visible of the layer was. `checksum` is of the layer's pixels in the
+    `painted` box.
     """
 
     source: Source
@@ -59,6 +60,12 @@ class Origin:
     depth: str
     keep_source: bool = False
     part: Optional[Box] = None
+    checksum: int = 0
+
+    @property
+    def painted(self) -> Box:
+        """Where the painted part of the layer was."""
+        return self.part or self.bounds.intersect(self.canvas)
 
 
 @dataclass(frozen=True)

@@ -167,3 +167,49 @@ def test_an_image_scaled_meanwhile_keeps_its_original(start):
     finished(krita)
     assert layers(krita)[1:] == [["object", True], ["object (harmonized)", True]]
     assert krita.value("session.message") == ("“object” was changed meanwhile: its result is where it was.")
+
+
+CHANGED = "“object” was changed meanwhile: its result shows it as it was. Harmonize again to paint it anew."
+BOTH = [["object", True], ["object (harmonized)", True]]
+
+
+def test_a_layer_mirrored_meanwhile_stays_visible_and_is_painted_anew_when_asked(start):
+    krita = start()
+    krita.run("behave(0, 10, 50)\nbox = pasted.bounds()\nK.action('painterly_harmonize').trigger()")
+    running(krita)
+    krita.run("K.action('mirrorNodeX').trigger()")
+    finished(krita)
+    assert layers(krita)[1:] == BOTH and krita.value("session.message") == CHANGED
+    # Krita mirrors a layer about the middle of the picture: it looks moved, but its result is where it was.
+    assert krita.value("pasted.bounds() != box and documents.children(doc.rootNode())[-1].bounds() == box")
+    harmonized(krita)
+    assert krita.value("session.message") == ""
+    twice = [["object", False], ["object (harmonized)", False], ["object (harmonized)", True]]
+    assert layers(krita)[1:] == twice
+    for left in (BOTH, BOTH[:1]):
+        step(krita, "edit_undo")
+        krita.wait_for("layers()[1:] == {!r}".format(left), 20)
+    for back in (BOTH, twice):
+        step(krita, "edit_redo")
+        krita.wait_for("layers()[1:] == {!r}".format(back), 20)
+
+
+def test_a_change_of_a_masked_layer_or_of_its_mask_is_noticed_before_it_is_shown(start):
+    krita = start()
+    for change, message in (
+        ("mask.setPixelData(bytes([255]) * 100, 165, 135, 10, 10)", ""),  # as it is
+        ("mask.setPixelData(bytes(100), 165, 135, 10, 10)", CHANGED),
+        ("pasted.setPixelData(bytes(400), 165, 135, 10, 10)", CHANGED),
+    ):
+        krita.run(
+            "pasted.setVisible(True)\nbehave(0, 10, 50)\nK.action('add_new_transparency_mask').trigger()"
+        )
+        krita.wait_for("len(documents.children(pasted)) == 1", 20)
+        krita.run("doc.waitForDone()\nmask = documents.children(pasted)[0]\n"
+                  "K.action('painterly_harmonize').trigger()")  # fmt: skip
+        running(krita)
+        krita.run(change)
+        finished(krita)
+        assert krita.value("session.message") == message, change
+        krita.run("mask.remove()\ndoc.nodeByName('object (harmonized)').remove()\ndoc.waitForDone()")
+        activate(krita, "pasted")

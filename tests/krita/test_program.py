@@ -162,4 +162,6 @@ doc.setActiveNode(vector)
     krita.wait_for("doc.activeNode().name() == 'shape' and vector.bounds().width() > 0", 20)
     krita.run("K.action('painterly_harmonize').trigger()")
     krita.wait_for("session.tasks[-1].ended and not session.busy")
-    assert layers(krita)[-1] == ["shape (harmonized)", True], krita.value("session.message")
+    assert layers(krita)[-2:] == [["shape", False], ["shape (harmonized)", True]], krita.value(
+        "session.message"
+    )

@@ -157,6 +157,18 @@ def test_a_layer_moved_meanwhile_takes_its_result_along(whole):
     assert "moved along" in driver.session.message
 
 
+def test_a_layer_repainted_meanwhile_stays_visible_beneath_its_result(whole):
+    driver, scenes, document = whole
+    driver.session.settings.result = REPLACE
+    behave(driver, steps=10, milliseconds=20)
+    task = driver.session.harmonize_active()
+    driver.running(task)
+    document.nodeByName("object").setPixelData(scenes.noise(40, 30, seed=9), 100, 80, 40, 30)
+    assert driver.finish(task) == [tasks.DONE]
+    assert names(document)[1:3] == [("object", True), ("object", True)]
+    assert "“object” was changed meanwhile: its result shows it as it was." in driver.session.message
+
+
 def test_a_document_closed_meanwhile_leaves_a_file_that_is_added_to_another(whole):
     driver, scenes, document = whole
     behave(driver, steps=10, milliseconds=20)

@@ -5,6 +5,7 @@ the pixels, a copy costs milliseconds), so that no single call holds up the arti
 generator: run a step, let Krita breathe, run the next.
 """
 
+import zlib
 from contextlib import contextmanager
 from typing import Generator, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -15,11 +16,9 @@ from ..protocol import geometry
 from ..protocol.geometry import Box
 from ..protocol.raster import Placed, Raster
 from ..translation import tr
-from . import colors, documents
+from . import colors, documents, look
+from .strips import CONVERTED_STRIP_PIXELS, STRIP_PIXELS, strips
 
-# Pixels of a strip, so that each of Krita's calls stays below some 50 ms; conversions are dearer.
-STRIP_PIXELS = 1 << 20
-CONVERTED_STRIP_PIXELS = 1 << 18
 # Surroundings rendered with a strip, so that filters in the document see past its edge.
 OVERLAP = 64
 # For bytes.translate: 255 for what is not 0, and for what is.
@@ -58,7 +57,9 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
     snapshot = document.clone()
     try:
         yield
-        documents.need_node(snapshot, source.node).setVisible(True)
+        copied = documents.need_node(snapshot, source.node)
+        checksum = yield from _checksum(copied, plan.layer)
+        copied.setVisible(True)
         canvas = documents.canvas_box(snapshot)
         painting, layer = yield from _read(snapshot, plan)
         yield from _check_layer(plan, layer, mask, canvas)
@@ -71,7 +72,7 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
     finally:
         snapshot.close()
     return Export(
-        Origin(source, plan.window, bounds, canvas, plan.depth, keep_source, part),
+        Origin(source, plan.window, bounds, canvas, plan.depth, keep_source, part, checksum),
         _raster(painting, plan.window, plan.depth),
         _placed(_raster(layer, plan.layer, plan.depth), plan),
         None if mask is None else _placed(mask, plan),
@@ -156,6 +157,14 @@ def _part(
     return None
 
 
+def _checksum(node: Node, box: Box) -> Generator[None, None, int]:
+    checksum = 0
+    for piece in look.pieces(node, box):
+        checksum = zlib.crc32(piece, checksum)
+        yield
+    return checksum
+
+
 def _check_nothing_beneath(plan: _Plan, mask: Optional[Raster]) -> None:
     """Raises Problem unless the painting is the layer itself, around a selection."""
     name = plan.source.name
@@ -192,13 +201,6 @@ def _read_strips(snapshot: Document, plan: _Plan, box: Box, read) -> Generator[N
             filled += len(piece)
         yield
     return data
-
-
-def strips(box: Box, pixels: int) -> Iterator[Box]:
-    """`box` cut into rows of at most `pixels` (at least one row), from top to bottom."""
-    rows = max(1, pixels // max(1, box.width))
-    for top in range(box.top, box.bottom, rows):
-        yield Box(box.left, top, box.right, min(top + rows, box.bottom))
 
 
 @contextmanager

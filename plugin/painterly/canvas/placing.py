@@ -1,5 +1,6 @@
 """Results become layers: filled first, then added, so that one step takes them away and brings them back."""
 
+import zlib
 from typing import Generator, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from krita import Document, Node
@@ -9,10 +10,10 @@ from ..protocol.geometry import Box
 from ..protocol.raster import Placed, Raster
 from ..qt import QtCore, QtWidgets
 from ..translation import tr
-from . import colors, documents
+from . import colors, documents, look
 from .documents import Documents
-from .exporting import CONVERTED_STRIP_PIXELS, STRIP_PIXELS, strips
 from .results import Results
+from .strips import CONVERTED_STRIP_PIXELS, STRIP_PIXELS, strips
 from .undo import Swap, UndoFollower
 
 # Turns of the event loop within which Krita makes an added layer the active one; one is usual.
@@ -54,22 +55,24 @@ class Placer:
     def place(self, origin: Origin, result: Placed, name: str, mode: str) -> Steps:
         """One result (relative to the origin's window) above its layer, or in its place."""
         yield from self._hand_rests()
-        spot = self._spot(origin)
+        repainted = yield from self._repainted(origin)
+        spot = self._spot(origin, repainted)
         layer = self._document.createNode(name, "paintlayer")
         yield from _fill(layer, result, spot.box_of(result, origin))
-        return (yield from self._add(origin, layer, mode))
+        return (yield from self._add(origin, layer, mode, repainted))
 
     def place_group(self, origin: Origin, results: Sequence[Tuple[str, Placed]], name: str) -> Steps:
         """Several results of one layer as a group, in one step; only the topmost is visible."""
         yield from self._hand_rests()
-        spot = self._spot(origin)
+        repainted = yield from self._repainted(origin)
+        spot = self._spot(origin, repainted)
         group = self._document.createGroupLayer(name)
         for index, (label, result) in enumerate(results):
             layer = self._document.createNode(label, "paintlayer")
             yield from _fill(layer, result, spot.box_of(result, origin))
             layer.setVisible(index == len(results) - 1)
             group.addChildNode(layer, None)
-        return (yield from self._add(origin, group, ABOVE))
+        return (yield from self._add(origin, group, ABOVE, repainted))
 
     def place_on_top(self, result: Placed, at: Box, name: str) -> Steps:
         """A result without a layer of its own (its document was closed) as the topmost layer."""
@@ -79,10 +82,10 @@ class Placer:
         self._document.rootNode().addChildNode(layer, None)
         return Landing(self._key, documents.node_id(layer))
 
-    def _add(self, origin: Origin, layer: Node, mode: str) -> Steps:
+    def _add(self, origin: Origin, layer: Node, mode: str, repainted: bool) -> Steps:
         """Adds the filled layer; what it takes the place of is hidden or removed."""
         yield from self._hand_rests()
-        spot = self._spot(origin)
+        spot = self._spot(origin, repainted)
         why_kept = _why_kept(origin, spot, mode)
         removed = spot.original if mode == REPLACE and not why_kept else None
         replaced = [node for node in (spot.original, *spot.rivals) if node is not None]
@@ -129,7 +132,20 @@ class Placer:
         if wanted is not None and self._document.activeNode() == layer:
             self._document.setActiveNode(wanted)
 
-    def _spot(self, origin: Origin) -> _Spot:
+    def _repainted(self, origin: Origin) -> Generator[None, None, bool]:
+        """Whether other pixels are now where the layer was painted; it may have been moved."""
+        source = documents.find_node(self._document, origin.source.node)
+        if source is None:
+            return False
+        x, y = _move(documents.box_of(source.bounds()), origin)
+        checksum = 0
+        for piece in look.pieces(source, origin.painted.shifted(x, y)):
+            checksum = zlib.crc32(piece, checksum)
+            yield
+            self._documents.find(self._key)
+        return checksum != origin.checksum
+
+    def _spot(self, origin: Origin, repainted: bool) -> _Spot:
         document, name = self._document, origin.source.name
         source = documents.find_node(document, origin.source.node)
         results = self._results.of(document, origin.source)
@@ -145,7 +161,14 @@ class Placer:
         if _size(bounds) != _size(origin.bounds) or documents.canvas_box(document) != origin.canvas:
             note = tr("“{layer}” was changed meanwhile: its result is where it was.", layer=name)
             return _Spot(parent, above, note=note)
-        x, y = bounds.left - origin.bounds.left, bounds.top - origin.bounds.top
+        if repainted:
+            note = tr(
+                "“{layer}” was changed meanwhile: its result shows it as it was. "
+                "Harmonize again to paint it anew.",
+                layer=name,
+            )
+            return _Spot(parent, above, note=note)
+        x, y = _move(bounds, origin)
         note = tr("“{layer}” was moved: its result moved along.", layer=name) if x or y else ""
         return _Spot(parent, above, None if origin.keep_source else source, rivals, x, y, note)
 
@@ -169,6 +192,11 @@ def _is_within(node: Node, others: Sequence[Node]) -> bool:
 def _topmost(parent: Node, nodes: Sequence[Node]) -> Node:
     """The topmost of those nodes that are in `parent`; one is."""
     return [child for child in documents.children(parent) if any(child == node for node in nodes)][-1]
+
+
+def _move(bounds: Box, origin: Origin) -> Tuple[int, int]:
+    """How far the layer, now in `bounds`, was moved."""
+    return bounds.left - origin.bounds.left, bounds.top - origin.bounds.top
 
 
 def _size(box: Box) -> Tuple[int, int]:
