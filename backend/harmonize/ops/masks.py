@@ -76,8 +76,9 @@ def feathered(mask: Tensor, width: float) -> Tensor:
     of what is thinner than the feather the middle stays.
 
     It is a power of the blurred outline, relative to the highest value near. Deviation from the paper (a feathered
-    mask): a cut-out's own rim carries its old background and would show. Seam over 12 examples 1.56 with the plain
-    blur over 4 px, 1.28 with its square over 4.5 px, 1.08 with this over 2.7 px, which is the sharpest.
+    mask): a cut-out's own rim carries its old background and would show. Median seam over 12 examples (content): 1.41
+    (0.775) with the plain blur over 4 px, 1.26 (0.762) with its square over 4.5 px; with this 1.44 (0.766) over 2.5 px,
+    1.15 (0.750) over 3.5 px, as sharp by eye.
     """
     if not width:
         return mask

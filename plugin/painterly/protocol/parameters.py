@@ -188,7 +188,7 @@ _BALANCED = {
     "smoothness": 1.0,
     "resolution": 700,
     "grow": 0,
-    "feather": 2.5,
+    "feather": 3.5,
     "chroma_denoise": True,
     "patch_synthesis": True,
     "first_iterations": 12,
