@@ -50,13 +50,14 @@ def test_auto_style_is_left_to_the_estimate(small):
     assert configure(small, resolve("balanced", {"style": "auto"})).style_level is None
 
 
-def test_more_iterations_are_smaller_steps_of_the_same_way_in_all(small):
-    ways = []
-    for iterations in (50, 100, 200):
+def test_steps_are_smaller_by_the_root_of_their_number(small):
+    steps = []
+    for iterations in (25, 50, 100, 200):
         levels = configure(small, resolve("balanced", {"second_iterations": iterations})).second
         assert levels[-1].plan.iterations == iterations
-        ways.append(levels[-1].plan.step * iterations)
-    assert ways[0] == ways[1] == ways[2] > 0
+        steps.append(levels[-1].plan.step)
+    assert steps[0] == steps[1] > 0
+    assert [step / steps[1] for step in steps[2:]] == pytest.approx([0.5**0.5, 0.5])
 
 
 def test_faint_dirt_far_from_the_object_does_not_make_it_smaller():
