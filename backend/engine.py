@@ -18,7 +18,7 @@ from backend.harmonize.errors import OutOfMemory
 from backend.harmonize.memo import Memo
 from backend.harmonize.ops.chunks import is_out_of_memory
 from backend.harmonize.pipeline import Outcome, harmonize
-from backend.harmonize.step import OnStep, ignore
+from backend.harmonize.step import OnStep, Step, ignore
 from plugin.painterly.protocol.geometry import Box, working_scale
 from plugin.painterly.protocol.parameters import AUTO, Value
 
@@ -52,15 +52,16 @@ class Engine:
             network = self._network(settings, device)
             machine.start_peak_memory(device)
             loaded = time.monotonic()
-            outcome = harmonize(composite, network, config, on_step, self._memo)
+            outcome = harmonize(composite, network, config, _tidying(device, on_step), self._memo)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             self._memo.clear()
-            machine.release(device)
             raise OutOfMemory(
                 f"The memory of {device} did not suffice; choose a smaller working resolution or the cpu."
             ) from error
+        finally:
+            machine.release(device)
         report = outcome.report
         report["seconds"] = {"load": round(loaded - started, 3), **report["seconds"]}
         report["peak_memory_mb"] = machine.peak_memory(device)
@@ -77,6 +78,17 @@ class Engine:
         if key not in self._networks:  # one at a time: memory
             self._networks = {key: networks.load(name).to(device, way.dtype, way.layout)}
         return self._networks[key]
+
+
+def _tidying(device: torch.device, on_step: OnStep) -> OnStep:
+    """`on_step`, and as each stage begins the memory that the one before left unused is given back."""
+
+    def told(step: Step) -> None:
+        if step.iteration == 1:
+            machine.release(device)
+        on_step(step)
+
+    return told
 
 
 def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:

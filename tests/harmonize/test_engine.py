@@ -110,6 +110,22 @@ def test_a_job_with_the_packaged_network_and_the_next_one_warm(small, monkeypatc
     assert set(report["versions"]) == {"torch", "python"} and "load" in report["seconds"]
 
 
+def test_memory_is_given_back_as_each_stage_begins_and_at_the_end(small, monkeypatch):
+    said = []
+    monkeypatch.setattr(module.machine, "release", lambda device: said.append(device.type))
+    settings = resolve("balanced", {**TINY, "second_iterations": 3})
+    Engine().harmonize(small, settings, lambda step: said.append((step.stage, step.iteration)))
+    told = [(before, after) for before, after in zip(said, said[1:]) if after != "cpu"]
+    assert {stage for _, (stage, _) in told} == {
+        "first pass",
+        "second pass",
+        "patch synthesis",
+        "postprocess",
+    }
+    assert all((before == "cpu") == (iteration == 1) for before, (_, iteration) in told)
+    assert said[-1] == "cpu"
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -244,3 +245,18 @@ def test_what_a_macs_graphics_card_cannot_do_the_processor_does(tmp_path, user, 
 def test_memory_that_the_system_does_not_tell_is_none(monkeypatch):
     monkeypatch.setattr(machine, "resource", None)
     assert machine.peak_memory(torch.device("cpu")) is None
+
+
+@pytest.mark.skipif(machine.TRIM is None, reason="another C library gives memory back by itself")
+def test_gaps_in_the_heap_are_given_back():
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    blocks, between = [], []
+    for _ in range(2000):  # each below what the C library maps on its own
+        blocks.append(torch.ones(1 << 14))
+        between.append(torch.ones(16))
+    blocks.clear()
+    before = resident()
+    machine.release(CPU)
+    assert before - resident() > 50e6
