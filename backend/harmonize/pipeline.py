@@ -177,9 +177,9 @@ class _Run:
             return part
         scene, told = self._scenes[index], self._counting(_synthesis(index))
         naive, loose = scene.region.of(scene.naive) / 255, scene.region.of(scene.loose)
-        seed = self._config.seed
+        seed, finest = self._config.seed, self._mask_scale(tuple(self._scenes[-1].painting.shape[1:]))
         return 255 * postprocess.synthesize(
-            part / 255, scene.painting / 255, naive, loose, seed, on_proposal=told
+            part / 255, scene.painting / 255, naive, loose, seed, finest, on_proposal=told
         )
 
     def _plan(self, index: int) -> Plan:

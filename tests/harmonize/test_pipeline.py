@@ -153,7 +153,7 @@ def test_the_fine_level_begins_with_the_coarse_picture_rebuilt_from_patches(comp
     (coarse, coarser), (fine, scene) = begun
     region, painting = coarser.region, coarser.painting
     naive, loose = region.of(coarser.naive) / 255, region.of(coarser.loose)
-    rebuilt = 255 * synthesize((coarse - 20) / 255, painting / 255, naive, loose, seed=3)
+    rebuilt = 255 * synthesize((coarse - 20) / 255, painting / 255, naive, loose, seed=3, scale=144 / 700)
     assert (rebuilt - (coarse - 20)).abs().mean() > 1
     repainted = coarseness(5.0, 144 / 700)
     picture = region.paste(painting, rebuilt)

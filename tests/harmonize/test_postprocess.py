@@ -9,6 +9,7 @@ from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
 from backend.harmonize.postprocess import (
     BASE_CONTRAST,
     BASE_LIMITS,
+    COHERENCE_LIMIT,
     FORM_WEIGHT,
     base_contrast,
     denoise_chroma,
@@ -103,6 +104,20 @@ def test_resemblance_weighs_most_where_the_pasted_object_has_form(monkeypatch):
     (weight,) = weights
     assert 0.9 * (1 + FORM_WEIGHT) < weight[20, 30] <= 1 + FORM_WEIGHT
     torch.testing.assert_close(weight[:, [3, 56]], torch.ones(40, 2), atol=1e-3, rtol=0)
+
+
+def test_pieces_fit_one_another_less_in_smaller_pictures(monkeypatch):
+    asked = []
+
+    def quilt(picture, painting, where, weight, generator, coherence, *rest):
+        asked.append(coherence)
+        return torch.zeros(2, *where.shape, dtype=torch.int64)
+
+    monkeypatch.setattr(postprocess, "quilt", quilt)
+    image, painting = painted(40, 60, seed=1), painted(64, 64, seed=2)
+    for scale in (1.0, 0.5, 3.0):
+        synthesize(image, painting, image, torch.ones(1, 40, 60), seed=0, scale=scale)
+    assert asked[0] == asked[2] == pytest.approx(4 * asked[1]) and 0 < asked[0] <= COHERENCE_LIMIT
 
 
 @pytest.mark.parametrize("emphasis, lost", [(postprocess.TONE, False), (0.0, True)])
