@@ -5,7 +5,6 @@ the pixels, a copy costs milliseconds), so that no single call holds up the arti
 generator: run a step, let Krita breathe, run the next.
 """
 
-import zlib
 from contextlib import contextmanager
 from typing import Generator, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -58,7 +57,7 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
     try:
         yield
         copied = documents.need_node(snapshot, source.node)
-        checksum = yield from _checksum(copied, plan.layer)
+        checksum = yield from look.checksum(copied, plan.layer)
         copied.setVisible(True)
         canvas = documents.canvas_box(snapshot)
         painting, layer = yield from _read(snapshot, plan)
@@ -155,14 +154,6 @@ def _part(
         start = end
         yield
     return None
-
-
-def _checksum(node: Node, box: Box) -> Generator[None, None, int]:
-    checksum = 0
-    for piece in look.pieces(node, box):
-        checksum = zlib.crc32(piece, checksum)
-        yield
-    return checksum
 
 
 def _check_nothing_beneath(plan: _Plan, mask: Optional[Raster]) -> None:

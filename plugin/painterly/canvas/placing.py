@@ -1,6 +1,5 @@
 """Results become layers: filled first, then added, so that one step takes them away and brings them back."""
 
-import zlib
 from typing import Generator, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from krita import Document, Node
@@ -138,11 +137,8 @@ class Placer:
         if source is None:
             return False
         x, y = _move(documents.box_of(source.bounds()), origin)
-        checksum = 0
-        for piece in look.pieces(source, origin.painted.shifted(x, y)):
-            checksum = zlib.crc32(piece, checksum)
-            yield
-            self._documents.find(self._key)
+        painted = origin.painted.shifted(x, y)
+        checksum = yield from look.checksum(source, painted, lambda: self._documents.find(self._key))
         return checksum != origin.checksum
 
     def _spot(self, origin: Origin, repainted: bool) -> _Spot:
