@@ -90,7 +90,7 @@ def synthesize(
 
     At `where` (1, h, w) > 0 pieces of the painting are laid that resemble the image; its own detail layer is
     added back, and where the object as it was pasted, `naive` like `image`, has edges, so is its lightness.
-    `scale` is the finest level's to the paper's 700 px. `on_proposal` is `quilt`'s.
+    `scale` is the long side of the finest level's painting in the paper's 700 px. `on_proposal` is `quilt`'s.
     """
     wanted = where[0] > 0
     laid = _laid(image, painting, naive, wanted, seed, scale, rounds, on_proposal)
