@@ -6,6 +6,7 @@ therefore has no default here; constants of the method stand in the module that 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .optimize import Plan
@@ -70,8 +71,20 @@ def coarse_to_fine(first_iterations: int, second_iterations: int) -> tuple[Level
     # `balanced`; in proportion, it is behind: style 1.235 and 1.257 on six examples, content 0.689 and 0.695.
     pace = min(1.0, (FULL_STEPS / max(1, second_iterations)) ** 0.5)
     coarse = Plan(second_iterations * 2 // 3, step=2.9 * pace, bands=2, deep_every=DEEP_EVERY)
-    fine = Plan(second_iterations, step=8.0 * pace, bands=4, deep_every=DEEP_EVERY)
-    return first, (Level(0.5, coarse), Level(1.0, fine))
+    return first, (Level(0.5, coarse), *(Level(1.0, plan) for plan in _rounds(second_iterations, pace)))
+
+
+def _rounds(iterations: int, pace: float) -> Iterator[Plan]:
+    """Full size: at once up to FULL_STEPS, else the second half in two rounds of smaller steps.
+
+    Each round is matched anew and begins with pieces of the painting, so that `high` ends nearer to it than one
+    descent of as many steps does: style 1.260 to 1.261, content 0.711 to 0.704, texture 14.32 to 13.94 on 12 examples,
+    with the object's light evened out too.
+    """
+    rounds = [iterations // 4] * 2 if iterations > FULL_STEPS else []
+    yield Plan(iterations - sum(rounds), step=8.0 * pace, bands=4, deep_every=DEEP_EVERY)
+    for count in rounds:
+        yield Plan(count, step=8.0 * pace**2, bands=3, deep_every=DEEP_EVERY)
 
 
 def published(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:

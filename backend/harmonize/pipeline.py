@@ -76,7 +76,8 @@ class _Run:
         self._composite = grown(composite, config.grow)
         self._network, self._config, self._memo = network, config, memo
         self._levels = _fitting(config.second, self._composite, config)
-        self._scenes = [self._scene(level) for level in self._levels]
+        scenes = {level.scale: self._scene(level) for level in self._levels}
+        self._scenes = [scenes[level.scale] for level in self._levels]
         self._first_scene = self._scene(_fitting((config.first,), self._composite, config)[0])
         self._painting_key = digest(composite.painting)
         level = config.style_level
@@ -329,7 +330,7 @@ def _pixels(scene: Scene) -> float:
 
 
 def _fitting(levels: tuple[Level, ...], composite: Composite, config: Config) -> tuple[Level, ...]:
-    """Levels whose object is large enough for the reference layer to see; the finest always stays.
+    """Levels whose object is large enough for the reference layer to see; those of the finest scale always stay.
 
     A level that is too coarse gives its iterations to none: a small object costs little at full size.
     """
@@ -340,7 +341,7 @@ def _fitting(levels: tuple[Level, ...], composite: Composite, config: Config) ->
         scale = level.scale * config.working_scale
         return longest * scale >= SMALLEST_OBJECT and side * scale >= SMALLEST_FRAME
 
-    return tuple(level for level in levels[:-1] if fits(level)) + (levels[-1],)
+    return tuple(level for level in levels if level.scale == levels[-1].scale or fits(level))
 
 
 SMALLEST_OBJECT = 32  # px: four cells of relu4_1

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from backend.harmonize import recolor
 from backend.harmonize.composite import Scene
 from backend.harmonize.ops import color_transfer
 from backend.harmonize.ops.color import luminance, rgb_to_lab
 from backend.harmonize.ops.field import Mapping, upsampled
 from backend.harmonize.recolor import (
     LEAST_CONTRAST,
+    LIGHT_EVENED,
     MOST_CONTRAST,
     MOST_PAINTED,
     PAINTED,
@@ -84,8 +86,10 @@ def test_the_object_takes_the_mean_colour_of_its_matches(large, change):
     torch.testing.assert_close(found[:, core(large)].mean(dim=1), wanted, atol=3.0, rtol=0)
 
 
-def test_toned_has_the_lightness_of_the_matched_set(large):
-    """Within what a contrast may become: matched to flat grey the object keeps its form, faintly."""
+def test_toned_has_the_lightness_of_the_matched_set(large, monkeypatch):
+    """Within what a contrast may become: matched to flat grey the object keeps its form, faintly. Evening out, which
+    gives back the object's own contrast, is left to its own test."""
+    monkeypatch.setattr(recolor, "LIGHT_EVENED", 0.0)
     picture, inside = large.region.of(large.naive), core(large)
     grey = replace(large, painting=torch.full_like(large.painting, 128.0))
 
@@ -167,6 +171,28 @@ def test_patches_of_a_few_pixels_even_out_unless_the_matches_have_many_colours(l
         return apart(toned(picture, field, grey), core(large), patch) / apart(picture, core(large), patch)
 
     assert kept(1.0) > 0.25 and kept(0.3) < 0.1
+
+
+def test_a_flat_object_gets_fewer_lumps_of_light_but_keeps_its_strokes_and_its_mean(large, monkeypatch):
+    """One half lighter than the other and strokes of one pixel in four, on an object of one grey."""
+    _, field, grey, left, stroke = blotched(large, (120.0, 120, 120), 0.0)
+    light, inside = torch.where(left, 140.0, 100.0) + torch.where(stroke, 30.0, 0.0), core(large)
+    picture = light.expand(3, *inside.shape)
+    greys = large.painting.clone()
+    greys[:, 8:40, 16:48], greys[:, 136:168, 16:48] = 90.0, 160.0  # what was matched has tones for both
+    scene = replace(grey, painting=greys)
+
+    def told(share: float) -> tuple[float, float, float]:
+        monkeypatch.setattr(recolor, "LIGHT_EVENED", share)
+        found = rgb_to_lab(toned(picture, field, scene) / 255)[0]
+        lumps, strokes = (
+            found[inside & columns].mean() - found[inside & ~columns].mean() for columns in (left, stroke)
+        )
+        return lumps.item(), strokes.item(), found[inside].mean().item()
+
+    (lumps, strokes, mean), evened = told(0.0), told(LIGHT_EVENED)
+    assert evened[0] == pytest.approx((1 - LIGHT_EVENED) * lumps, rel=0.1) and lumps > 3
+    assert evened[1] > 0.75 * strokes and evened[2] == pytest.approx(mean, abs=1.0)
 
 
 def test_where_nothing_was_matched_tones_stay(scene):

@@ -1,0 +1,49 @@
+"""Several levels of one size: a picture is matched and painted anew in rounds."""
+
+import pytest
+import torch
+
+from backend.harmonize import pipeline
+from backend.harmonize.config import Level
+from backend.harmonize.optimize import Plan
+from backend.harmonize.pipeline import harmonize
+from tests.harmonize.scenes import composed, short
+
+ROUNDS = (Level(0.8, Plan(1)), Level(1.0, Plan(3)), Level(1.0, Plan(2)))
+
+
+@pytest.fixture
+def painted(monkeypatch) -> list:
+    """Of each level: the size that it paints, the picture it begins with and the one it ends with."""
+    found, own = [], pipeline.second_pass
+
+    def second_pass(start, wanted, scene, *rest):
+        picture = own(start, wanted, scene, *rest)
+        found.append((scene, start, picture))
+        return picture
+
+    monkeypatch.setattr(pipeline, "second_pass", second_pass)
+    return found
+
+
+def test_a_round_begins_with_the_picture_of_the_one_before(thin, painted):
+    composite = composed(144, 144, 40, 48, 48)
+    outcome = harmonize(composite, thin, short(second=ROUNDS, patch_synthesis=False))
+    (_, _, _), (scene, _, ended), (again, began, _) = painted
+    assert again is scene  # one scene for both: of a large canvas each is hundreds of megabytes
+    loose = scene.region.of(scene.loose) > 0
+    torch.testing.assert_close(began, torch.where(loose, ended, began), atol=1e-3, rtol=0)
+    assert outcome.report["iterations"]["second pass"] == 6
+
+
+def test_a_round_begins_with_pieces_of_the_painting(thin, painted):
+    composite = composed(144, 144, 40, 48, 48)
+    harmonize(composite, thin, short(second=ROUNDS))
+    (_, _, ended), (_, began, _) = painted[1:]
+    assert (began - ended).abs().mean() > 0.5
+
+
+def test_of_a_small_object_the_coarse_level_is_left_out_but_no_round(thin, painted):
+    composite = composed(144, 144, 60, 60, 30)
+    harmonize(composite, thin, short(second=ROUNDS, patch_synthesis=False))
+    assert [tuple(scene.painting.shape[1:]) for scene, _, _ in painted] == [(144, 144)] * 2
