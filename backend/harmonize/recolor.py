@@ -39,9 +39,9 @@ EVEN_CHROMA, FEW_COLOURS, MANY_COLOURS = 25.0, 12.0, 24.0
 # 12 examples, texture 14.42 to 14.62; 1.3: 1.271, 14.24); with less than the least, what was matched to one flat spot
 # would be flat (0 instead of 0.3: content 0.693 to 0.696, style 1.255 to 1.252).
 LEAST_CONTRAST, MOST_CONTRAST = 0.3, 1.5
-# Lightness evens out like hues, LIGHT_EVENED of it over LIGHT_REACH (long sides of the painting): pass 2 leaves lumps as large as
-# the painting's figures on a flat side of the object. Style 1.268 to 1.272, content 0.726 to 0.743, texture 14.44 to
-# 14.45 on 12 examples (0.7 of it over 0.011: 1.277, 0.743, 14.47), and forms are clearer by eye.
+# Lightness evens out like hues, LIGHT_EVENED of it over LIGHT_REACH (long sides of the painting): pass 2 leaves lumps as
+# large as the painting's figures on a flat side of the object. Style 1.268 to 1.272, content 0.726 to 0.743, texture
+# 14.44 to 14.45 on 12 examples (0.7 of it over 0.011: 1.277, 0.743, 14.47), and forms are clearer by eye.
 LIGHT_REACH, LIGHT_EVENED = 0.007, 0.4
 
 
