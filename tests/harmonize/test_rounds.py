@@ -14,7 +14,7 @@ ROUNDS = (Level(0.8, Plan(1)), Level(1.0, Plan(3)), Level(1.0, Plan(2)))
 
 @pytest.fixture
 def painted(monkeypatch) -> list:
-    """Of each level: the size that it paints, the picture it begins with and the one it ends with."""
+    """Of each level: its scene, the picture it begins with and the one it ends with."""
     found, own = [], pipeline.second_pass
 
     def second_pass(start, wanted, scene, *rest):
