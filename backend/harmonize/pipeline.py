@@ -180,8 +180,12 @@ class _Run:
         naive, loose = scene.region.of(scene.naive) / 255, scene.region.of(scene.loose)
         seed, finest = self._config.seed, self._mask_scale(tuple(self._scenes[-1].painting.shape[1:]))
         return 255 * postprocess.synthesize(
-            part / 255, scene.painting / 255, naive, loose, seed, finest, on_proposal=told
+            part / 255, scene.painting / 255, naive, loose, seed, finest, self._laying(index), told
         )
+
+    def _laying(self, index: int) -> postprocess.Laying:
+        """Deviation from the paper, as `_synthesized`: pieces that a next level paints over are averaged widely."""
+        return postprocess.CRISP if index == len(self._scenes) - 1 else postprocess.SOFT
 
     def _plan(self, index: int) -> Plan:
         plan = self._levels[index].plan
@@ -285,9 +289,9 @@ class _Run:
         stages = [
             Stage("first pass", settings.first.plan.iterations, 1.3 * _pixels(self._first_scene) / full)
         ]
-        for level, scene in zip(self._levels, self._scenes):
-            cost, size = _pixels(scene) / full, tuple(scene.painting.shape[1:])
-            offers = postprocess.synthesis_proposals(size) if settings.patch_synthesis else 0
+        for index, (level, scene) in enumerate(zip(self._levels, self._scenes)):
+            cost, size, laying = _pixels(scene) / full, tuple(scene.painting.shape[1:]), self._laying(index)
+            offers = postprocess.synthesis_proposals(size, laying) if settings.patch_synthesis else 0
             stages.append(Stage("second pass", level.plan.iterations, cost))
             stages.append(Stage("patch synthesis", offers, SYNTHESIS_COST * cost))
         size, working = (tuple(p.shape[1:]) for p in (self._composite.painting, self._scenes[-1].painting))

@@ -15,7 +15,7 @@ from backend.harmonize.memo import Memo
 from backend.harmonize.networks import load
 from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import Outcome, harmonize
-from backend.harmonize.postprocess import synthesis_proposals, synthesize
+from backend.harmonize.postprocess import CRISP, SOFT, synthesis_proposals, synthesize
 from backend.harmonize.style_level import boldness, coarseness
 from tests.harmonize.scenes import composed, one_level, short
 
@@ -153,7 +153,8 @@ def test_the_fine_level_begins_with_the_coarse_picture_rebuilt_from_patches(comp
     (coarse, coarser), (fine, scene) = begun
     region, painting = coarser.region, coarser.painting
     naive, loose = region.of(coarser.naive) / 255, region.of(coarser.loose)
-    rebuilt = 255 * synthesize((coarse - 20) / 255, painting / 255, naive, loose, seed=3, scale=144 / 700)
+    wanted = (coarse - 20) / 255
+    rebuilt = 255 * synthesize(wanted, painting / 255, naive, loose, seed=3, scale=144 / 700, laying=SOFT)
     assert (rebuilt - (coarse - 20)).abs().mean() > 1
     repainted = coarseness(5.0, 144 / 700)
     picture = region.paste(painting, rebuilt)
@@ -271,7 +272,8 @@ def test_steps_tell_how_far_it_is(composite, thin):
     fractions = [step.fraction for step in steps]
     assert fractions == sorted(fractions) and fractions[-1] == 1 and fractions[0] > 0
     stages = [(stage, len(list(group))) for stage, group in groupby(steps, key=lambda step: step.stage)]
-    offers = [synthesis_proposals(size) for size in ((90, 115), (112, 144))]
+    offers = [synthesis_proposals((90, 115), SOFT), synthesis_proposals((112, 144), CRISP)]
+    assert offers[0] < offers[1]
     assert stages == [
         ("first pass", 3),
         ("second pass", 3),

@@ -10,7 +10,10 @@ from backend.harmonize.postprocess import (
     BASE_CONTRAST,
     BASE_LIMITS,
     COHERENCE_LIMIT,
+    CRISP,
     FORM_WEIGHT,
+    SOFT,
+    UNLIKE,
     base_contrast,
     denoise_chroma,
     enlarge,
@@ -49,7 +52,7 @@ def test_synthesis_leaves_a_piece_of_the_painting_as_it_is():
     piece = painting[:, 8:40, 10:46]
     where = torch.zeros(1, 32, 36)
     where[:, 8:24, 8:28] = 1
-    result = synthesize(piece, painting, piece, where, seed=0, rounds=10)
+    result = synthesize(piece, painting, piece, where, seed=0, laying=CRISP._replace(rounds=10))
     assert (result - piece).abs().mean() < 0.01
 
 
@@ -88,6 +91,34 @@ def test_a_piece_of_a_foreign_hue_gets_its_surroundings_hue_back(monkeypatch, co
     left = (result[:, 48, 48] - far).norm() / (before - rgb_to_lab(green)[1:, 0, 0]).norm()
     assert left < 0.6 if kept else left > 0.9
     assert (far - rgb_to_lab(green)[1:, 0, 0]).norm() < 5 < (far - rgb_to_lab(blue)[1:, 0, 0]).norm()
+
+
+@pytest.mark.parametrize("foreign, kept", [(0.1, 0.0), (1.0, 0.5), (3.0, 0.99)])
+def test_where_the_painting_has_nothing_like_it_the_image_stays(foreign, kept):
+    """A grey painting and an image that is half lighter, half darker by so many times what half of it stays at."""
+    painting, image = torch.full((3, 64, 64), 0.3), torch.full((3, 40, 80), 0.5)
+    image[:, :, :40] += foreign * UNLIKE
+    image[:, :, 40:] -= foreign * UNLIKE
+    laid = postprocess._laid(image, painting, image, torch.ones(40, 80) > 0, 0, 1.0, CRISP, lambda: None)
+    share = (laid - 0.3) / (image - 0.5)  # the painting's mean, not the image's
+    far = torch.cat((share[:, :, :24], share[:, :, 56:]), dim=2)
+    torch.testing.assert_close(far, torch.full_like(far, kept), atol=0.02, rtol=0)
+
+
+def test_pieces_that_are_painted_over_are_averaged_widely(monkeypatch, generator):
+    """Of a chequered field, whose neighbours lay black and white, nothing but grey is left."""
+    painting = torch.zeros(3, 40, 80)
+    painting[:, :, 40:] = 1
+    rows, columns = torch.meshgrid(torch.arange(24), torch.arange(24), indexing="ij")
+    field = torch.stack((rows + 8, columns + 8 + 40 * ((rows // 3 + columns // 3) % 2)))
+    monkeypatch.setattr(postprocess, "quilt", lambda *given: field)
+    monkeypatch.setattr(postprocess, "UNLIKE", 1000.0)
+    image, everywhere = torch.full((3, 24, 24), 0.5), torch.ones(24, 24) > 0
+    spread = [
+        postprocess._laid(image, painting, image, everywhere, 0, 1.0, laying, lambda: None).std()
+        for laying in (CRISP, SOFT)
+    ]
+    assert spread[0] > 0.2 and spread[1] < 0.05
 
 
 def test_resemblance_weighs_most_where_the_pasted_object_has_form(monkeypatch):
@@ -151,8 +182,9 @@ def test_roughness_is_half_at_its_contrast():
     assert roughness(torch.full((3, 20, 20), 0.3), 0.05, 2.0).max() < 0.001
 
 
-def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none():
+def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none(monkeypatch):
     """A flat blue painting: patches alone would leave nothing of a red object's edge."""
+    monkeypatch.setattr(postprocess, "UNLIKE", 1000.0)  # else some of it stays everywhere
     painting = torch.tensor([0.3, 0.4, 0.7]).view(3, 1, 1).expand(3, 40, 40).contiguous()
     image = torch.tensor([0.5, 0.1, 0.1]).view(3, 1, 1).repeat(1, 32, 48)
     image[:, :, 24:] *= 2
@@ -203,9 +235,9 @@ def test_enlarging_gives_back_the_paintings_own_texture():
 
 def test_the_base_begins_at_a_contrast_that_grows_with_the_paintings_own(generator):
     noise = torch.randn(3, 60, 70, generator=generator)
-    faint, strong, flat, wild = (base_contrast((0.5 + a * noise).clamp(0, 1)) for a in (0.06, 0.12, 0, 1))
+    faint, strong, flat, wild = (base_contrast((0.5 + a * noise).clamp(0, 1)) for a in (0.012, 0.024, 0, 1))
     # The deviation within 5 x 5 of 25 independent values is a little below that of all.
-    assert 0.9 * 0.06 * BASE_CONTRAST < faint < 0.06 * BASE_CONTRAST and strong == pytest.approx(
+    assert 0.9 * 0.012 * BASE_CONTRAST < faint < 0.012 * BASE_CONTRAST and strong == pytest.approx(
         2 * faint, rel=0.01
     )
     assert (flat, wild) == BASE_LIMITS

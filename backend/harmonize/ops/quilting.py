@@ -45,20 +45,21 @@ def quilt(
     generator: torch.Generator,
     coherence: float,
     rounds: int = 2,
+    finest: int = TIERS[-1].block,
     on_proposal: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """The field (2, h, w), int64, from `picture` (C, h, w) to `painting` (C, H, W), float of one range, at bool
     `where` (h, w); -1 elsewhere.
 
     Minimized is the squared difference of blocks and their surroundings, times `weight` (h, w), plus `coherence` times
-    that between what two neighbours lay along their common border. The painting's sides are at least as long as the
-    smallest window. `generator` lives on the CPU, so that every device draws the same numbers. `on_proposal` is called
+    that between what two neighbours lay along their common border. The last blocks are those of the tier `finest`, pixels.
+    The painting's sides are at least as long as the smallest window. `generator` lives on the CPU, so that every device draws the same numbers. `on_proposal` is called
     each time that all blocks were offered a shift (`proposals` times) and may raise to stop.
     """
     if not where.any():
         return torch.full((2, *where.shape), -1, device=where.device)
     blocks = None
-    for tier in _fitting(tuple(painting.shape[1:])):
+    for tier in _fitting(tuple(painting.shape[1:]), finest):
         coarser, blocks = blocks, _Blocks(picture, painting, where, weight, tier, on_proposal)
         if coarser is None:
             blocks.draw_shifts(generator)
@@ -70,14 +71,15 @@ def quilt(
     return torch.where(where, blocks.field(), -1)
 
 
-def proposals(limits: tuple[int, int], rounds: int) -> int:
+def proposals(limits: tuple[int, int], rounds: int, finest: int = TIERS[-1].block) -> int:
     """How often `quilt` calls `on_proposal` for a painting of size `limits` (H, W)."""
-    return (len(_fitting(limits)) * rounds + START_ROUNDS) * proposals_in_a_round(limits, JUMPS)
+    return (len(_fitting(limits, finest)) * rounds + START_ROUNDS) * proposals_in_a_round(limits, JUMPS)
 
 
-def _fitting(limits: tuple[int, int]) -> tuple[Tier, ...]:
-    """The tiers whose windows a painting of this size (H, W) can hold; the finest always."""
-    return tuple(tier for tier in TIERS[:-1] if tier.window <= min(limits)) + TIERS[-1:]
+def _fitting(limits: tuple[int, int], finest: int) -> tuple[Tier, ...]:
+    """The tiers down to `finest` whose windows a painting of this size (H, W) can hold; the last of all if none can."""
+    found = tuple(tier for tier in TIERS if tier.block >= finest and tier.window <= min(limits))
+    return found or TIERS[-1:]
 
 
 class _Blocks:

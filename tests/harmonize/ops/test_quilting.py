@@ -109,6 +109,19 @@ def test_neighbours_do_not_swap_what_suits_them_only_together(generator):
     assert (before[:, 0] != before[:, 1]).any() and torch.equal(blocks.shift[:, 0], blocks.shift[:, 1])
 
 
+@pytest.mark.parametrize("finest", [2, 4, 8])
+def test_the_last_blocks_are_as_fine_as_asked(generator, finest):
+    picture, painting = grain(generator, 32, 32), grain(generator, 64, 64)
+    asked = (everywhere(picture), evenly(picture), seeded(3), 0.0)
+    moved = shifts(quilt(picture, painting, *asked, finest=finest))
+    blocks = (
+        moved.unfold(1, finest, finest).unfold(2, finest, finest).flatten(3)
+    )  # (2, rows, columns, pixels)
+    assert (blocks == blocks[..., :1]).all()
+    whole = moved.unfold(1, 2 * finest, 2 * finest).unfold(2, 2 * finest, 2 * finest).flatten(3)
+    assert not (whole == whole[..., :1]).all()
+
+
 def test_only_what_is_asked_and_only_inside_the_painting(generator):
     picture, painting = grain(generator, 21, 27), grain(generator, 26, 23)
     where = torch.rand(21, 27, generator=generator) > 0.7
@@ -139,12 +152,12 @@ def test_the_same_seed_gives_the_same_field(generator):
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("limits", [(37, 50), (12, 90)])
-def test_each_proposal_is_told_and_may_stop_it(generator, limits):
+@pytest.mark.parametrize("limits, finest", [((37, 50), 2), ((37, 50), 8), ((12, 90), 2), ((7, 90), 4)])
+def test_each_proposal_is_told_and_may_stop_it(generator, limits, finest):
     picture, painting = grain(generator, 20, 20), grain(generator, *limits)
     told, asked = [], (everywhere(picture), evenly(picture))
-    quilt(picture, painting, *asked, seeded(0), 1.0, 3, on_proposal=lambda: told.append(1))
-    assert len(told) == proposals(limits, 3)
+    quilt(picture, painting, *asked, seeded(0), 1.0, 3, finest, on_proposal=lambda: told.append(1))
+    assert len(told) == proposals(limits, 3, finest)
 
     def stop():
         raise KeyboardInterrupt
