@@ -334,7 +334,7 @@ def _pixels(scene: Scene) -> float:
 
 
 def _fitting(levels: tuple[Level, ...], composite: Composite, config: Config) -> tuple[Level, ...]:
-    """Levels whose object is large enough for the reference layer to see; those of the finest scale always stay.
+    """Levels whose object is large enough to be painted; those of the finest scale always stay.
 
     A level that is too coarse gives its iterations to none: a small object costs little at full size.
     """
@@ -343,10 +343,9 @@ def _fitting(levels: tuple[Level, ...], composite: Composite, config: Config) ->
 
     def fits(level: Level) -> bool:
         scale = level.scale * config.working_scale
-        return longest * scale >= SMALLEST_OBJECT and side * scale >= SMALLEST_FRAME
+        return longest * scale >= config.smallest_object and side * scale >= SMALLEST_FRAME
 
     return tuple(level for level in levels if level.scale == levels[-1].scale or fits(level))
 
 
-SMALLEST_OBJECT = 32  # px: four cells of relu4_1
 SMALLEST_FRAME = 64

@@ -63,6 +63,7 @@ def short(**changes) -> Config:
         second=(Level(0.8, Plan(3)), Level(1.0, Plan(2))),
         full_frame=False,
         margin=24,
+        smallest_object=32,
     )
     return Config(**{**settings, **changes})
 

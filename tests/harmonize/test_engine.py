@@ -67,7 +67,7 @@ def test_many_iterations_at_full_size_come_in_rounds(small, iterations, rounds):
     fine = [level.plan for level in levels if level.scale == 1]
     assert len(fine) == rounds and sum(plan.iterations for plan in fine) == iterations
     assert sum(plan.iterations for plan in fine[1:]) == iterations // 2 // (rounds - 1 or 1) * (rounds - 1)
-    assert all((plan.step < fine[0].step) == (iterations > 50) for plan in fine[1:])
+    assert all(plan.step == fine[0].step and plan.bands < fine[0].bands for plan in fine[1:])
 
 
 def test_faint_dirt_far_from_the_object_does_not_make_it_smaller():

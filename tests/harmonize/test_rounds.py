@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from backend.harmonize import pipeline
-from backend.harmonize.config import Level
+from backend.harmonize.config import SMALLEST_OBJECT, Level
 from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import harmonize
 from tests.harmonize.scenes import composed, short
@@ -47,3 +47,11 @@ def test_of_a_small_object_the_coarse_level_is_left_out_but_no_round(thin, paint
     composite = composed(144, 144, 60, 60, 30)
     harmonize(composite, thin, short(second=ROUNDS, patch_synthesis=False))
     assert [tuple(scene.painting.shape[1:]) for scene, _, _ in painted] == [(144, 144)] * 2
+
+
+@pytest.mark.parametrize("side, working_scale, levels", [(210, 1.0, 2), (190, 1.0, 1), (210, 0.9, 1)])
+def test_an_object_of_less_than_a_hundred_pixels_is_not_painted_at_half_size(side, working_scale, levels):
+    composite = composed(300, 280, 20, 20, side)
+    two = (Level(0.5, Plan(1)), Level(1.0, Plan(1)))
+    config = short(working_scale=working_scale, smallest_object=SMALLEST_OBJECT)
+    assert pipeline._fitting(two, composite, config) == two[-levels:]
