@@ -19,9 +19,9 @@ REFERENCE_SIZE = 700
 # of 200 px takes about 0.75 of the time, and three examples differ by 0.02 at most in style, by 0.04 in seam.
 MARGIN = 16
 
-# Working pixels: of a smaller object a level paints only ruins, in particular of faces, and is left out. On four
-# examples of 190 to 260 px at full size without their half: content 0.719 to 0.749, style 1.215 to 1.246, texture 13.60
-# to 14.37, and clear by eye; but for those of more than 200 px textures would miss their aim.
+# Working pixels: a level that would show the object smaller leaves ruins of it, of faces above all, and is left out.
+# Four examples of 190 to 260 px without their half size: content 0.719 to 0.749, style 1.215 to 1.246, texture 13.60 to
+# 14.37, and clearer by eye. From 200 px on what texture loses is too much.
 SMALLEST_OBJECT = 100
 
 
@@ -93,8 +93,8 @@ def _rounds(iterations: int, pace: float) -> Iterator[Plan]:
     count = min(MOST_ROUNDS, iterations // EACH_ROUND)
     rounds = [iterations // 2 // count] * count if count else []
     yield Plan(iterations - sum(rounds), step=8.0 * pace, bands=4, deep_every=DEEP_EVERY)
-    for count in rounds:
-        yield Plan(count, step=8.0 * pace, bands=3, deep_every=DEEP_EVERY)
+    for again in rounds:
+        yield Plan(again, step=8.0 * pace, bands=3, deep_every=DEEP_EVERY)
 
 
 def published(first_iterations: int, second_iterations: int) -> tuple[Level, tuple[Level, ...]]:

@@ -19,9 +19,9 @@ from .ops.quilting import quilt
 from .recolor import variety
 
 CHROMA_RADIUS, CHROMA_EPS = 2, 0.1**2  # paper, section 3.4
-# Base and detail: what has less contrast than this many times the painting's own stays in the detail layer, so that a
-# smooth brush is kept from worms, and never more than fine lines: wrinkles of a face. On 12 examples 0.35 times it, at
-# most 0.14, scored the same within chance, but faces on smooth paintings were in pieces.
+# Base and detail: what has less contrast than this many times the painting's own stays in the detail layer. So a smooth
+# brush is kept from worms, and a face keeps its wrinkles; beyond the limit worms are seen on rough ones too. Against
+# 0.35 times, at most 0.14, scores on 12 examples are the same within chance; faces on smooth paintings were in pieces.
 BASE_RADIUS, BASE_CONTRAST, BASE_LIMITS = 2, 1.25, (0.01, 0.035)
 # Deviation from the paper, which replaces each patch by its nearest neighbour and averages: where the painting has
 # nothing like it neighbours disagree, and their average is grey and soft. Here pieces are laid that also fit one
@@ -61,8 +61,8 @@ PATCH, STRIDE, ENLARGING_ROUNDS = 7, 2, 2
 
 
 class Laying(NamedTuple):
-    """How pieces are laid: in blocks down to `block` pixels, found in `rounds`, and of what neighbours lay on a pixel the
-    mean is taken by a Gaussian of sigma `reach` in a window of `width`, pixels."""
+    """How pieces are laid: in blocks down to `block` pixels, found in `rounds`. What the neighbours of a pixel would lay
+    on it is averaged by a Gaussian of sigma `reach` in a window of `width`, pixels."""
 
     block: int
     rounds: int
@@ -147,7 +147,7 @@ def _laid(
 
 
 def _like(laid: Tensor, image: Tensor, wanted: Tensor) -> Tensor:
-    """`laid`, or `image` (both (3, h, w), 0..1), moved to its mean colour where `wanted` (h, w), where they are unlike."""
+    """`laid` (3, h, w), 0..1; where the `image` is unlike it, that, moved to its mean colour where `wanted` (h, w)."""
     weight, difference = wanted[None].float(), laid - image
     difference -= _mean(difference, weight)
     square = gaussian_mean((difference**2).mean(dim=0, keepdim=True), weight, UNLIKE_RADIUS) ** 2

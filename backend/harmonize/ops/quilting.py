@@ -52,9 +52,10 @@ def quilt(
     `where` (h, w); -1 elsewhere.
 
     Minimized is the squared difference of blocks and their surroundings, times `weight` (h, w), plus `coherence` times
-    that between what two neighbours lay along their common border. The last blocks are those of the tier `finest`, pixels.
-    The painting's sides are at least as long as the smallest window. `generator` lives on the CPU, so that every device draws the same numbers. `on_proposal` is called
-    each time that all blocks were offered a shift (`proposals` times) and may raise to stop.
+    that between what two neighbours lay along their common border. Blocks are no smaller than `finest`, pixels. The
+    painting's sides are at least as long as the smallest window. `generator` lives on the CPU, so that every device
+    draws the same numbers. `on_proposal` is called each time that all blocks were offered a shift (`proposals` times)
+    and may raise to stop.
     """
     if not where.any():
         return torch.full((2, *where.shape), -1, device=where.device)
