@@ -19,10 +19,10 @@ REFERENCE_SIZE = 700
 # of 200 px takes about 0.75 of the time, and three examples differ by 0.02 at most in style, by 0.04 in seam.
 MARGIN = 16
 
-# Working pixels: a level that would show the object smaller leaves ruins of it, of faces above all, and is left out.
-# Four examples of 190 to 260 px without their half size: content 0.719 to 0.749, style 1.215 to 1.246, texture 13.60 to
-# 14.37, and clearer by eye. From 200 px on what texture loses is too much.
-SMALLEST_OBJECT = 100
+# Working pixels: a level that would show the object smaller leaves ruins of it, of faces above all, and is left out. With
+# 100, three of 12 examples begin at full size: content 0.750 to 0.764, style 1.265 to 1.270, texture 14.12 to 14.38, and
+# they are clearer by eye; but little is left to the aims for texture and style.
+SMALLEST_OBJECT = 90
 
 
 @dataclass(frozen=True)

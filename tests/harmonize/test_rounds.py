@@ -49,8 +49,8 @@ def test_of_a_small_object_the_coarse_level_is_left_out_but_no_round(thin, paint
     assert [tuple(scene.painting.shape[1:]) for scene, _, _ in painted] == [(144, 144)] * 2
 
 
-@pytest.mark.parametrize("side, working_scale, levels", [(210, 1.0, 2), (190, 1.0, 1), (210, 0.9, 1)])
-def test_an_object_of_less_than_a_hundred_pixels_is_not_painted_at_half_size(side, working_scale, levels):
+@pytest.mark.parametrize("side, working_scale, levels", [(190, 1.0, 2), (170, 1.0, 1), (190, 0.9, 1)])
+def test_an_object_of_less_than_ninety_pixels_is_not_painted_at_half_size(side, working_scale, levels):
     composite = composed(300, 280, 20, 20, side)
     two = (Level(0.5, Plan(1)), Level(1.0, Plan(1)))
     config = short(working_scale=working_scale, smallest_object=SMALLEST_OBJECT)
