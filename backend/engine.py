@@ -97,7 +97,7 @@ def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
     found = extent(composite.mask)
     bounds = Box(found.left, found.top, found.right, found.bottom)
     schedule = str(settings["schedule"])
-    first, second = SCHEDULES[schedule](settings["first_iterations"], settings["second_iterations"])
+    passes = SCHEDULES[schedule](settings["first_iterations"], settings["second_iterations"])
     return Config(
         style_level=None if settings["style"] == AUTO else float(settings["style"]),
         content=float(settings["content"]),
@@ -108,8 +108,7 @@ def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
         patch_synthesis=bool(settings["patch_synthesis"]),
         seed=int(settings["seed"]),
         working_scale=working_scale(bounds, Box(0, 0, width, height), int(settings["resolution"])),
-        first=first,
-        second=second,
+        **passes._asdict(),
         full_frame=schedule == "published",
         published=schedule == "published",
     )

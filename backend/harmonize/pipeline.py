@@ -152,21 +152,20 @@ class _Run:
     def _second(self, index: int, mapping: Mapping, start: Tensor) -> None:
         """Pass 2 at one level, from `start`; what it paints becomes the picture."""
         scene = self._scenes[index]
-        self._picture = scene.region.paste(scene.painting, start)
-        # The features are named nowhere here: of a large canvas they are half a gigabyte.
-        wanted = statistics(mapping.consensus, scene, self._source(scene, SECOND_LAYERS))
-        painted = second_pass(
-            start,
-            wanted,
-            scene,
-            self._network,
-            self._weights(),
-            self._plan(index),
-            self._on(_descent(index), scene),
-        )
+        painted = self._descended(mapping, scene, start, self._levels[index].plan, _descent(index))
         if index < len(self._scenes) - 1:
             painted = self._synthesized(index, painted)
         self._picture = scene.region.paste(scene.painting, painted)
+
+    def _descended(self, mapping: Mapping, scene: Scene, start: Tensor, plan: Plan, stage: int) -> Tensor:
+        """`start`, a scene's region, moved towards the statistics of its matches by `plan`, as stage number `stage`."""
+        self._picture = scene.region.paste(scene.painting, start)
+        if not self._config.published:
+            plan = replace(plan, step=plan.step * boldness(self.style_level))
+        # The features are named nowhere here: of a large canvas they are half a gigabyte.
+        wanted = statistics(mapping.consensus, scene, self._source(scene, SECOND_LAYERS))
+        told = self._on(stage, scene)
+        return second_pass(start, wanted, scene, self._network, self._weights(), plan, told)
 
     def _synthesized(self, index: int, part: Tensor) -> Tensor:
         """The region of level number `index` (3, h, w), 0..255, rebuilt from the painting's pieces, if that is wanted.
@@ -187,9 +186,10 @@ class _Run:
         """Deviation from the paper, as `_synthesized`: pieces that a next level paints over are averaged widely."""
         return postprocess.CRISP if index == len(self._scenes) - 1 else postprocess.SOFT
 
-    def _plan(self, index: int) -> Plan:
-        plan = self._levels[index].plan
-        return plan if self._config.published else replace(plan, step=plan.step * boldness(self.style_level))
+    def _settling(self) -> Plan:
+        """How the picture goes on after the last patch synthesis; without pieces there is nothing to settle."""
+        wanted = self._config.settling if self._config.patch_synthesis else None
+        return wanted or Plan(0)
 
     def _weights(self) -> Weights:
         settings, level = self._config, self.style_level
@@ -205,9 +205,12 @@ class _Run:
         if settings.chroma_denoise:
             part = 255 * postprocess.denoise_chroma(part / 255)
         part = self._synthesized(len(self._scenes) - 1, part)
+        settling = self._settling()
+        if settling.iterations:
+            part = self._descended(mapping, scene, part, settling, _descent(len(self._scenes)))
         self._picture = scene.region.paste(scene.painting, part)
         outcome = self._outcome(self._enlarged(self._picture, texture=True))
-        self._progress.tick(_descent(len(self._scenes)) + 1, 1)
+        self._progress.tick(_enlarging(len(self._scenes)) + 1, 1)
         return Outcome(outcome.image, outcome.alpha, self._report())
 
     # -- parts -------------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ class _Run:
         scale = self._mask_scale(size)
         loose = near(self._composite.mask, loose_reach(scale), lambda mask: loose_mask(mask, scale))
         device = picture.device
-        told = self._counting(_descent(len(self._scenes)))
+        told = self._counting(_enlarging(len(self._scenes)))
         painting, loose = painting.to(device), loose.to(device)
         return postprocess.enlarge(picture, painting, loose, self._config.seed, on_proposal=told)
 
@@ -284,7 +287,8 @@ class _Run:
         return self._outcome(self._enlarged(self._picture, texture=False)).image
 
     def _stages(self) -> list[Stage]:
-        """Pass 1, each level with its patch synthesis, enlarging, and the rest; what is not needed has no iterations."""
+        """Pass 1, each level with its patch synthesis, settling, enlarging, and the rest; what is not needed has no
+        iterations."""
         full, settings = _pixels(self._scenes[-1]), self._config
         stages = [
             Stage("first pass", settings.first.plan.iterations, 1.3 * _pixels(self._first_scene) / full)
@@ -299,6 +303,7 @@ class _Run:
         larger = math.prod(size) / math.prod(working)
         return [
             *stages,
+            Stage("second pass", self._settling().iterations, 1.0),
             Stage("postprocess", offers, ENLARGING_COST * larger),
             Stage("postprocess", 1, LAST_COST * larger),
         ]
@@ -319,13 +324,18 @@ class _Run:
 
 
 def _descent(level: int) -> int:
-    """The number of the stage that is pass 2 at level number `level`; after the last level comes enlarging."""
+    """The number of the stage that is pass 2 at level number `level`; after the last level, that it settles in."""
     return 1 + 2 * level
 
 
 def _synthesis(level: int) -> int:
     """The number of the stage in which that level's picture is rebuilt from patches."""
     return _descent(level) + 1
+
+
+def _enlarging(levels: int) -> int:
+    """The number of the stage that is enlarging, after that many levels; one more is all that follows."""
+    return _descent(levels) + 1
 
 
 def _pixels(scene: Scene) -> float:

@@ -61,6 +61,7 @@ def short(**changes) -> Config:
         working_scale=1.0,
         first=Level(1.0, Plan(3)),
         second=(Level(0.8, Plan(3)), Level(1.0, Plan(2))),
+        settling=None,
         full_frame=False,
         margin=24,
         smallest_object=32,

@@ -83,12 +83,13 @@ def test_faint_dirt_far_from_the_object_does_not_make_it_smaller():
 def test_every_preset_makes_a_run(small, preset):
     config = configure(small, resolve(preset))
     assert config.second[-1].scale == 1 and 0 < config.working_scale <= 1
+    assert (config.settling is None) == config.published
 
 
 def test_paper_is_the_published_setting(small):
     config = configure(small, resolve("paper"))
     levels = [config.first, *config.second]
-    assert config.full_frame and len(levels) == 2
+    assert config.full_frame and len(levels) == 2 and config.settling is None
     assert {(level.scale, level.plan.iterations, level.plan.method) for level in levels} == {
         (1.0, 1000, "lbfgs")
     }

@@ -121,6 +121,22 @@ def test_pieces_that_are_painted_over_are_averaged_widely(monkeypatch, generator
     assert spread[0] > 0.2 and spread[1] < 0.05
 
 
+@pytest.mark.parametrize("laying, kept", [(CRISP, False), (SOFT, True)])
+def test_where_pieces_are_painted_over_light_and_hue_around_each_pixel_stay_the_images(
+    monkeypatch, generator, laying, kept
+):
+    """All that is laid is light grain; the image has a dark red bar in a grey field."""
+    image = torch.full((3, 64, 64), 0.5)
+    image[:, 24:40] = torch.tensor([0.3, 0.1, 0.1]).view(3, 1, 1)
+    laid = 0.7 + 0.1 * torch.rand(1, 64, 64, generator=generator).expand(3, -1, -1)
+    monkeypatch.setattr(postprocess, "_laid", lambda *given: laid)
+    result = synthesize(image, painted(80, 80, seed=3), image, torch.ones(1, 64, 64), seed=0, laying=laying)
+    wanted, found, own = (rgb_to_lab(x)[:, 28:36, 8:56].mean(dim=(1, 2)) for x in (image, result, laid))
+    assert ((found - wanted).norm() < 0.2 * (own - wanted).norm()) == kept
+    grain = [rgb_to_lab(x)[0, 4:12, 8:56].std() for x in (result, laid)]
+    assert grain[0] > 0.6 * grain[1]
+
+
 def test_resemblance_weighs_most_where_the_pasted_object_has_form(monkeypatch):
     weights = []
 

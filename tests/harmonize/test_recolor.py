@@ -120,6 +120,25 @@ def test_tones_come_from_what_either_field_matched(large):
     assert both == pytest.approx(sum(alone) / 2, abs=3) == lightness(light, dark)
 
 
+@pytest.mark.parametrize("filled, light", [(0.0, 0.25), (0.5, 0.375), (1.0, 0.5)])
+def test_lightness_counts_matches_as_often_as_they_were_matched_unless_it_is_a_scene(
+    large, monkeypatch, filled, light
+):
+    """A quarter of the object is matched to as much of a light area as three quarters are to a dark one."""
+    greys = large.painting.clone()
+    greys[:, 8:40, 16:48], greys[:, 136:168, 16:48] = 60.0, 180.0
+    field, inside = everywhere(large, 2, 3), core(large)
+    field[0, :, ::4] = 18
+    monkeypatch.setattr(Scene, "filled", lambda self: filled)
+    monkeypatch.setattr(recolor, "LIGHT_EVENED", 0.0)
+    noise = torch.rand(inside.shape, generator=torch.Generator().manual_seed(0))
+    picture = (40 + 180 * noise).expand(3, *inside.shape)
+    ends = rgb_to_lab(torch.tensor([60.0, 180.0]).view(1, 1, 2).expand(3, 1, 2) / 255)[0, 0]
+    found = rgb_to_lab(toned(picture, field, replace(large, painting=greys)) / 255)[0][inside].mean()
+    share = (found - ends[0]) / (ends[1] - ends[0])
+    assert share == pytest.approx(light, abs=0.06)
+
+
 def blotched(large, naive, saturation: float) -> tuple:
     """A picture that is red on one side and green on the other, as it was matched, with narrow strokes of blue; the
     field, the scene with an object of the colour `naive`, and two of its columns' parts: left, strokes."""

@@ -1,4 +1,4 @@
-"""Several levels of one size: a picture is matched and painted anew in rounds."""
+"""Several levels of one size: a picture is matched and painted anew in rounds, and settles at the end."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from backend.harmonize import pipeline
 from backend.harmonize.config import SMALLEST_OBJECT, Level
 from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import harmonize
+from backend.harmonize.style_level import boldness
 from tests.harmonize.scenes import composed, short
 
 ROUNDS = (Level(0.8, Plan(1)), Level(1.0, Plan(3)), Level(1.0, Plan(2)))
@@ -14,7 +15,7 @@ ROUNDS = (Level(0.8, Plan(1)), Level(1.0, Plan(3)), Level(1.0, Plan(2)))
 
 @pytest.fixture
 def painted(monkeypatch) -> list:
-    """Of each level: its scene, the picture it begins with and the one it ends with."""
+    """Of each descent of pass 2: its scene, the picture it begins with and the one it ends with."""
     found, own = [], pipeline.second_pass
 
     def second_pass(start, wanted, scene, *rest):
@@ -41,6 +42,31 @@ def test_a_round_begins_with_pieces_of_the_painting(thin, painted):
     harmonize(composite, thin, short(second=ROUNDS))
     (_, _, ended), (_, began, _) = painted[1:]
     assert (began - ended).abs().mean() > 0.5
+
+
+def test_after_the_last_pieces_the_picture_settles_in_small_steps(thin, painted, monkeypatch):
+    composite, laid, plans = composed(144, 144, 40, 48, 48), [], []
+    synthesize, descend = pipeline.postprocess.synthesize, pipeline.second_pass
+    monkeypatch.setattr(
+        pipeline.postprocess, "synthesize", lambda *given: laid.append(synthesize(*given)) or laid[-1]
+    )
+    monkeypatch.setattr(pipeline, "second_pass", lambda *given: plans.append(given[5]) or descend(*given))
+    settling = Plan(4, step=0.5)
+    outcome = harmonize(composite, thin, short(second=ROUNDS, settling=settling, style_level=2.0))
+    (scene, began, ended), plan = painted[-1], plans[-1]
+    assert len(painted) == 4 and scene is painted[-2][0]
+    torch.testing.assert_close(began, 255 * laid[-1])
+    assert (plan.iterations, plan.step) == (4, settling.step * boldness(2.0)) and boldness(2.0) < 1
+    seen = scene.region.of(outcome.alpha).expand(3, -1, -1) > 0
+    torch.testing.assert_close(scene.region.of(outcome.image)[seen], ended[seen] / 255)
+    assert 0 < (ended - began).abs().max() < 4 * 4 * settling.step
+    assert outcome.report["iterations"]["second pass"] == 10
+
+
+def test_without_pieces_there_is_nothing_to_settle(thin, painted):
+    composite = composed(144, 144, 40, 48, 48)
+    harmonize(composite, thin, short(second=ROUNDS, settling=Plan(4), patch_synthesis=False))
+    assert len(painted) == 3
 
 
 def test_of_a_small_object_the_coarse_level_is_left_out_but_no_round(thin, painted):

@@ -192,7 +192,7 @@ _BALANCED = {
     "chroma_denoise": True,
     "patch_synthesis": True,
     "first_iterations": 8,
-    "second_iterations": 44,
+    "second_iterations": 42,
     "schedule": "pyramid",
     "network": "packaged",
     "device": AUTO,
