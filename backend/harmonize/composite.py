@@ -162,8 +162,8 @@ class Scene:
         own[:1] = torch.lerp(own[:1], self._in_its_light(own[:1]), resize(self.region.of(self.tight), query))
         squared = (own[1:3] ** 2).sum(dim=0)
         chroma = CHROMA * squared / (squared + (HALF_CHROMA / 100) ** 2)
-        costs = LIGHTNESS + (LIGHTNESS_OF_A_SCENE - LIGHTNESS) * self.filled()
-        lightness = torch.full_like(chroma, costs)
+        cost = LIGHTNESS + (LIGHTNESS_OF_A_SCENE - LIGHTNESS) * self.filled()
+        lightness = torch.full_like(chroma, cost)
         place = torch.full_like(chroma, max(PLACE, PLACE_OF_A_SCENE * self._share()))
         return Hints(own, other, torch.stack((lightness, chroma, chroma, place, place)))
 

@@ -63,8 +63,8 @@ PATCH, STRIDE, ENLARGING_ROUNDS = 7, 2, 2
 
 class Laying(NamedTuple):
     """How pieces are laid: in blocks down to `block` pixels, found in `rounds`. What the neighbours of a pixel would lay
-    on it is averaged by a Gaussian of sigma `reach` in a window of `width`, pixels. With
-    `own_tone` light, shadow and hue around each pixel stay the image's."""
+    on it is averaged by a Gaussian of sigma `reach` in a window of `width`, pixels. With `own_tone` light, shadow and hue
+    around each pixel, as in TONE_REACH, stay the image's."""
 
     block: int
     rounds: int

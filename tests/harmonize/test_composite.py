@@ -230,6 +230,7 @@ def test_place_weighs_more_and_light_less_for_a_scene_that_fills_the_canvas():
         mask[:, :side, :side] = 1
         scene = Scene.at(Composite(grey, grey, mask), (64, 64), 8, full_frame=True, mask_scale=0.05)
         weights.append(scene.hints((8, 8), (8, 8)).weight)
+        assert scene.filled() == pytest.approx(min(1.0, 2 * (side / 64) ** 2))
     (light, _, _, place, _), (light_of_scene, _, _, place_of_scene, _) = weights
     share = (48 / 64) ** 2
     assert (place == PLACE).all() and (place_of_scene == PLACE_OF_A_SCENE * share).all()

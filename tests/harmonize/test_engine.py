@@ -70,6 +70,13 @@ def test_many_iterations_at_full_size_come_in_rounds(small, iterations, rounds):
     assert all(plan.step == fine[0].step and plan.bands < fine[0].bands for plan in fine[1:])
 
 
+@pytest.mark.parametrize("iterations, settling", [(0, 0), (9, 0), (12, 1), (42, 4), (100, 4)])
+def test_settling_is_a_tenth_of_few_iterations_and_never_long(small, iterations, settling):
+    config = configure(small, resolve("balanced", {"second_iterations": iterations}))
+    assert config.settling.iterations == settling
+    assert config.settling.step < config.second[-1].plan.step / 10
+
+
 def test_faint_dirt_far_from_the_object_does_not_make_it_smaller():
     composite = composed(600, 600, 250, 250, 100)
     clean, settings = configure(composite, resolve("draft")), resolve("draft")
