@@ -37,8 +37,7 @@ FORM, FORM_RADIUS, FORM_WEIGHT = 0.03, 3.0, 15.0
 # Deviation from the paper: where nothing in the painting is like the image it stays, in the mean colour of what was laid,
 # the more the further they differ (root mean square of 0..1, in a Gaussian window of UNLIKE_RADIUS pixels): half of it
 # at UNLIKE. It mends mosaics: with 0.17 and two rounds at full size style is 1.266 to 1.260, content 0.736 to 0.754,
-# texture 14.09 to 14.33 on 12 examples. With settling, 0.17 instead of 0.2: 1.257 to 1.263,
-# 0.755 to 0.763, 14.30 to 14.42.
+# texture 14.09 to 14.33 on 12 examples. With settling, 0.17 instead of 0.2: 1.257 to 1.263, 0.755 to 0.763, 14.30 to 14.42.
 UNLIKE, UNLIKE_RADIUS = 0.2, 3.0
 # Deviation from the paper: where the pasted object has edges (EDGE and EDGE_RADIUS as for form), the lightness stays
 # the image's own, since of an edge that the painting has nowhere patches make a blur.
