@@ -92,10 +92,8 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     chosen = agreed_set | own_set
     wanted, lab = _lab(scene.painting[:, chosen]), rgb_to_lab(picture / 255)
     own = lab[:, paired]
-    often = torch.cat(
-        [_lab(scene.painting[:, at[0][paired], at[1][paired]])[0] for at in (agreed, own_places)]
-    )
-    once, repeated = (quantiles(tones[None])[0] for tones in (wanted[0], often))
+    often = torch.cat([scene.painting[:, at[0][paired], at[1][paired]] for at in (agreed, own_places)], dim=1)
+    once, repeated = (quantiles(colours[:1])[0] for colours in (wanted, _lab(often)))
     tones = torch.lerp(repeated, once, scene.filled())
     lightness = along(lab[0], tone_curve(own[0], tones, LEAST_CONTRAST, MOST_CONTRAST))
     (own_mean, own_std), (mean, std) = (_mean_and_std(colours[1:]) for colours in (own, wanted))
