@@ -39,9 +39,10 @@ class Config:
     """Settings of one run.
 
     `style_level` None estimates it from the painting; `content` and `smoothness` multiply weights;
-    `grow` and `feather` are in pixels of the composite; `working_scale` (0..1] goes from those pixels
-    to the working resolution. `first` is pass 1's level, `second` pass 2's from coarse to fine; `settling`, if
-    any, is how pass 2 goes on after the last patch synthesis.
+    `grow` and `feather` are in pixels of the composite; `working_scale` goes from those pixels to the
+    working resolution: above 1 what is painted is larger and shrunk in the end. `first` is pass 1's level,
+    `second` pass 2's from coarse to fine; `settling`, if any, is how pass 2 goes on after the last patch
+    synthesis.
     `full_frame` optimizes the whole picture instead of the region around the object, which has
     `margin` working pixels of surroundings; levels at which it is smaller than `smallest_object` are left out, but for
     those of the finest scale. `published` leaves out what we added: hints to the matching,

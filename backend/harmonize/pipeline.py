@@ -216,12 +216,12 @@ class _Run:
     # -- parts -------------------------------------------------------------------------------------
 
     def _enlarged(self, picture: Tensor, texture: bool) -> Tensor:
-        """The working picture (0..255) at the composite's size, 0..1; with the painting's fine texture."""
+        """The working picture (0..255) at the composite's size, 0..1; with the painting's fine `texture` if it lacks it."""
         painting = self._composite.painting
         size, picture = tuple(painting.shape[1:]), picture / 255
         if tuple(picture.shape[1:]) == size:
             return picture
-        if not texture:
+        if not texture or not self._smaller(tuple(picture.shape[1:])):
             return resize(picture, size).clamp(0, 1)
         scale = self._mask_scale(size)
         loose = near(self._composite.mask, loose_reach(scale), lambda mask: loose_mask(mask, scale))
@@ -229,6 +229,10 @@ class _Run:
         told = self._counting(_enlarging(len(self._scenes)))
         painting, loose = painting.to(device), loose.to(device)
         return postprocess.enlarge(picture, painting, loose, self._config.seed, on_proposal=told)
+
+    def _smaller(self, size: tuple[int, int]) -> bool:
+        """Whether a working picture of this size lacks the composite's finest texture."""
+        return max(size) < max(self._composite.painting.shape[1:])
 
     def _outcome(self, image: Tensor) -> Outcome:
         """Feathered with the tight mask, leaning inwards: a cut-out's rim carries its old background."""
@@ -299,7 +303,7 @@ class _Run:
             stages.append(Stage("second pass", level.plan.iterations, cost))
             stages.append(Stage("patch synthesis", offers, SYNTHESIS_COST * cost))
         size, working = (tuple(p.shape[1:]) for p in (self._composite.painting, self._scenes[-1].painting))
-        offers = postprocess.enlarging_proposals(size) if size != working else 0
+        offers = postprocess.enlarging_proposals(size) if self._smaller(working) else 0
         larger = math.prod(size) / math.prod(working)
         return [
             *stages,
