@@ -216,7 +216,7 @@ class _Run:
     # -- parts -------------------------------------------------------------------------------------
 
     def _enlarged(self, picture: Tensor, texture: bool) -> Tensor:
-        """The working picture (0..255) at the composite's size, 0..1; with the painting's fine `texture` if it lacks it."""
+        """The working picture (0..255) at the composite's size, 0..1; if smaller, with the painting's fine `texture`."""
         painting = self._composite.painting
         size, picture = tuple(painting.shape[1:]), picture / 255
         if tuple(picture.shape[1:]) == size:
