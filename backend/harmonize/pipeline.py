@@ -113,7 +113,7 @@ class _Run:
         return self._memo.get(("first", *self._first_key()), make)
 
     def _mapping(self) -> Mapping:
-        """The first mapping: matched at the finest scale, where small objects are seen."""
+        """The first mapping: matched at the last level's scale, where small objects are seen."""
         scene = self._scenes[-1]
 
         def make() -> Mapping:
@@ -348,7 +348,7 @@ def _pixels(scene: Scene) -> float:
 
 
 def _fitting(levels: tuple[Level, ...], composite: Composite, config: Config) -> tuple[Level, ...]:
-    """Levels whose object is large enough to be painted; those of the finest scale always stay.
+    """Levels whose object is large enough to be painted; those of the last one's scale and larger always stay.
 
     A level that is too coarse gives its iterations to none: a small object costs little at full size.
     """
@@ -359,7 +359,7 @@ def _fitting(levels: tuple[Level, ...], composite: Composite, config: Config) ->
         scale = level.scale * config.working_scale
         return longest * scale >= config.smallest_object and side * scale >= SMALLEST_FRAME
 
-    return tuple(level for level in levels if level.scale == levels[-1].scale or fits(level))
+    return tuple(level for level in levels if level.scale >= levels[-1].scale or fits(level))
 
 
 SMALLEST_FRAME = 64

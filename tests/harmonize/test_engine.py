@@ -64,10 +64,16 @@ def test_steps_are_smaller_by_the_root_of_their_number(small):
 )
 def test_many_iterations_at_full_size_come_in_rounds(small, iterations, rounds):
     levels = configure(small, resolve("balanced", {"second_iterations": iterations})).second
-    fine = [level.plan for level in levels if level.scale == 1]
+    fine = [level.plan for level in levels if level.scale >= 1]
     assert len(fine) == rounds and sum(plan.iterations for plan in fine) == iterations
     assert sum(plan.iterations for plan in fine[1:]) == iterations // 2 // (rounds - 1 or 1) * (rounds - 1)
     assert all(plan.step == fine[0].step and plan.bands < fine[0].bands for plan in fine[1:])
+
+
+@pytest.mark.parametrize("iterations, scales", [(39, [0.5, 1]), (42, [0.5, 1, 1]), (100, [0.75, 1.5, 1, 1])])
+def test_with_most_rounds_the_first_levels_are_painted_larger(small, iterations, scales):
+    levels = configure(small, resolve("balanced", {"second_iterations": iterations})).second
+    assert [level.scale for level in levels] == scales
 
 
 @pytest.mark.parametrize("iterations, settling", [(0, 0), (9, 0), (12, 1), (42, 4), (100, 4)])

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from backend.harmonize import pipeline
+from backend.harmonize.composite import resize
 from backend.harmonize.config import SMALLEST_OBJECT, Level
+from backend.harmonize.ops.masks import gaussian_mean
 from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import harmonize
 from backend.harmonize.style_level import boldness
@@ -73,6 +75,25 @@ def test_of_a_small_object_the_coarse_level_is_left_out_but_no_round(thin, paint
     composite = composed(144, 144, 60, 60, 30)
     harmonize(composite, thin, short(second=ROUNDS, patch_synthesis=False))
     assert [tuple(scene.painting.shape[1:]) for scene, _, _ in painted] == [(144, 144)] * 2
+
+
+@pytest.mark.parametrize("side", [48, 30])  # with its coarse level, and too small for it
+def test_a_round_may_be_painted_larger_than_the_last(thin, painted, side):
+    composite = composed(144, 120, 40, 48, side)
+    larger = (Level(0.8, Plan(1)), Level(1.5, Plan(2)), Level(1.0, Plan(2)))
+    outcome = harmonize(composite, thin, short(second=larger, patch_synthesis=False))
+    sizes = [tuple(scene.painting.shape[1:]) for scene, _, _ in painted]
+    assert sizes == [(115, 96), (216, 180), (144, 120)][-2 if side == 30 else -3 :]
+    assert outcome.report["working_size"] == [120, 144] and outcome.image.shape == (3, 144, 120)
+    (large, _, ended), (scene, began, _) = painted[-2:]
+    shrunk = scene.region.of(resize(large.region.paste(large.painting, ended), (144, 120)))
+    naive, inside = scene.region.of(scene.naive), scene.region.of(scene.tight)
+
+    def apart(one, other):
+        """In the object, but for grain that enlarging and shrinking do not keep."""
+        return gaussian_mean(one - other, inside, 3.0)[:, inside[0] > 0.99].abs().mean()
+
+    assert apart(began, shrunk) < 0.2 * apart(began, naive)
 
 
 @pytest.mark.parametrize("side, working_scale, levels", [(190, 1.0, 2), (170, 1.0, 1), (190, 0.9, 1)])
