@@ -77,13 +77,13 @@ def test_of_a_small_object_the_coarse_level_is_left_out_but_no_round(thin, paint
     assert [tuple(scene.painting.shape[1:]) for scene, _, _ in painted] == [(144, 144)] * 2
 
 
-@pytest.mark.parametrize("side", [48, 30])  # with its coarse level, and too small for it
+@pytest.mark.parametrize("side", [48, 20])  # 20: too small for the coarse level
 def test_a_round_may_be_painted_larger_than_the_last(thin, painted, side):
     composite = composed(144, 120, 40, 48, side)
     larger = (Level(0.8, Plan(1)), Level(1.5, Plan(2)), Level(1.0, Plan(2)))
     outcome = harmonize(composite, thin, short(second=larger, patch_synthesis=False))
     sizes = [tuple(scene.painting.shape[1:]) for scene, _, _ in painted]
-    assert sizes == [(115, 96), (216, 180), (144, 120)][-2 if side == 30 else -3 :]
+    assert sizes == [(115, 96), (216, 180), (144, 120)][-2 if side == 20 else -3 :]
     assert outcome.report["working_size"] == [120, 144] and outcome.image.shape == (3, 144, 120)
     (large, _, ended), (scene, began, _) = painted[-2:]
     shrunk = scene.region.of(resize(large.region.paste(large.painting, ended), (144, 120)))
