@@ -74,8 +74,8 @@ FULL_STEPS = 50  # iterations of pass 2; with more of them the steps are smaller
 EACH_ROUND, MOST_ROUNDS = 40, 2
 # With MOST_ROUNDS more (`high`) the first round is painted this many times as large, and the level before it too: there
 # small forms survive, and the last rounds bring strokes of the painting's own size. Style 1.246 to 1.258, content 0.734
-# to 0.751, texture 14.24 to 14.23 on 12 examples, and by eye a truck's cab is of one piece. With every round that
-# large, in `balanced`, style is 1.257 to 1.358: strokes are too fine.
+# to 0.751, texture 14.24 to 14.23 on 12 examples, and by eye a truck has its windows and white panels, a face its mouth. With
+# every round that large, in `balanced`, style is 1.257 to 1.358: strokes are too fine.
 LARGER = 1.5
 
 
@@ -95,8 +95,8 @@ class Schedule(NamedTuple):
 
 
 def coarse_to_fine(first_iterations: int, second_iterations: int) -> Schedule:
-    """Large moves at half size, where an iteration costs a quarter; the strokes at full size, LARGER before if there is
-    time.
+    """Large moves at half size, where an iteration costs a quarter; the strokes at full size, of many iterations the
+    first LARGER.
 
     Deviation from the paper (one scale, L-BFGS): the bench folder's README has the measured effect.
     """

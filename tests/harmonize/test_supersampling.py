@@ -11,8 +11,7 @@ from backend.harmonize.config import Level
 from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import harmonize
 from plugin.painterly.protocol.parameters import BY_NAME, PRESETS, InvalidParameter, resolve
-
-from .scenes import composed, short
+from tests.harmonize.scenes import composed, short
 
 STILL = {
     "first": Level(1.0, Plan(0)),
