@@ -97,8 +97,10 @@ def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
     found = extent(composite.mask)
     bounds = Box(found.left, found.top, found.right, found.bottom)
     schedule = str(settings["schedule"])
-    passes = SCHEDULES[schedule](settings["first_iterations"], settings["second_iterations"])
     scale = working_scale(bounds, Box(0, 0, width, height), int(settings["resolution"]))
+    scale *= float(settings["supersampling"])
+    side = scale * max(bounds.width, bounds.height)
+    passes = SCHEDULES[schedule](settings["first_iterations"], settings["second_iterations"], side)
     return Config(
         style_level=None if settings["style"] == AUTO else float(settings["style"]),
         content=float(settings["content"]),
@@ -108,7 +110,7 @@ def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
         chroma_denoise=bool(settings["chroma_denoise"]),
         patch_synthesis=bool(settings["patch_synthesis"]),
         seed=int(settings["seed"]),
-        working_scale=scale * float(settings["supersampling"]),
+        working_scale=scale,
         **passes._asdict(),
         full_frame=schedule == "published",
         published=schedule == "published",

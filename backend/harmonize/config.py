@@ -72,11 +72,10 @@ DEEP_EVERY = 3
 FULL_STEPS = 50  # iterations of pass 2; with more of them the steps are smaller
 # For each EACH_ROUND iterations of pass 2 there is another round at full size, up to MOST_ROUNDS.
 EACH_ROUND, MOST_ROUNDS = 40, 2
-# With MOST_ROUNDS more (`high`) the first round is painted this many times as large, and the level before it too: there
-# small forms survive, and the last rounds bring strokes of the painting's own size. Style 1.246 to 1.258, content 0.734
-# to 0.751, texture 14.24 to 14.23 on 12 examples, and by eye a truck has its windows and white panels, a face its mouth. With
-# every round that large, in `balanced`, style is 1.257 to 1.358: strokes are too fine.
-LARGER = 1.5
+# By the number of more rounds: an object whose longer side is less than this, in working pixels, has its first round
+# painted larger, up to LARGER times, and the level before it too: there small forms survive, and the last round brings
+# strokes of the painting's own size.
+ENOUGH, LARGER, LEAST_LARGER = (0, 360, 768), 1.5, 1.1
 
 
 # Deviation from the paper, which ends with patch synthesis: laid pieces leave borders and statistics that are a little
@@ -94,9 +93,9 @@ class Schedule(NamedTuple):
     settling: Plan | None
 
 
-def coarse_to_fine(first_iterations: int, second_iterations: int) -> Schedule:
-    """Large moves at half size, where an iteration costs a quarter; the strokes at full size, of many iterations the
-    first LARGER.
+def coarse_to_fine(first_iterations: int, second_iterations: int, side: float) -> Schedule:
+    """Large moves at half size, where an iteration costs a quarter; the strokes at full size, of a small object the
+    first larger. `side` is the object's longer one, in working pixels.
 
     Deviation from the paper (one scale, L-BFGS): the bench folder's README has the measured effect.
     """
@@ -106,10 +105,16 @@ def coarse_to_fine(first_iterations: int, second_iterations: int) -> Schedule:
     pace = min(1.0, (FULL_STEPS / max(1, second_iterations)) ** 0.5)
     coarse = Plan(second_iterations * 2 // 3, step=3.7 * pace, bands=2, deep_every=DEEP_EVERY)
     begin, *again = _rounds(second_iterations, pace)
-    larger = LARGER if len(again) == MOST_ROUNDS else 1.0
+    larger = _larger(len(again), side)
     fine = (Level(larger, begin), *(Level(1.0, plan) for plan in again))
     settling = replace(SETTLING, iterations=min(SETTLING.iterations, second_iterations // EACH_SETTLING))
     return Schedule(first, (Level(0.5 * larger, coarse), *fine), settling)
+
+
+def _larger(again: int, side: float) -> float:
+    """How many times as large as the last round the first is painted, with so many more."""
+    wanted = min(LARGER, ENOUGH[again] / side)
+    return wanted if wanted >= LEAST_LARGER else 1.0
 
 
 def _rounds(iterations: int, pace: float) -> Iterator[Plan]:
@@ -126,8 +131,8 @@ def _rounds(iterations: int, pace: float) -> Iterator[Plan]:
         yield Plan(again, step=8.0 * pace, bands=3, deep_every=DEEP_EVERY)
 
 
-def published(first_iterations: int, second_iterations: int) -> Schedule:
-    """One scale and L-BFGS for both passes, as published (Luan et al. 2018, section 4)."""
+def published(first_iterations: int, second_iterations: int, side: float) -> Schedule:
+    """One scale and L-BFGS for both passes, as published (Luan et al. 2018, section 4), whatever the object's `side`."""
     first, second = (
         Level(1.0, Plan(count, method="lbfgs")) for count in (first_iterations, second_iterations)
     )

@@ -70,10 +70,35 @@ def test_many_iterations_at_full_size_come_in_rounds(small, iterations, rounds):
     assert all(plan.step == fine[0].step and plan.bands < fine[0].bands for plan in fine[1:])
 
 
-@pytest.mark.parametrize("iterations, scales", [(39, [0.5, 1]), (42, [0.5, 1, 1]), (100, [0.75, 1.5, 1, 1])])
-def test_with_most_rounds_the_first_levels_are_painted_larger(small, iterations, scales):
-    levels = configure(small, resolve("balanced", {"second_iterations": iterations})).second
-    assert [level.scale for level in levels] == scales
+@pytest.mark.parametrize(
+    "iterations, side, larger",
+    [
+        (39, 100, 1),
+        (42, 100, 1.5),
+        (42, 240, 1.5),
+        (42, 300, 1.2),
+        (42, 330, 1),  # not worth it
+        (42, 400, 1),
+        (100, 400, 1.5),
+        (100, 640, 1.2),
+        (100, 800, 1),
+    ],
+)
+def test_of_a_small_object_the_first_round_is_painted_larger(iterations, side, larger):
+    composite = composed(900, 900, 30, 40, side)
+    settings = resolve("balanced", {"second_iterations": iterations, "resolution": 900})
+    again = {39: 0, 42: 1, 100: 2}[iterations]
+    found = [level.scale for level in configure(composite, settings).second]
+    assert found == pytest.approx([0.5 * larger, larger] + [1] * again)
+
+
+def test_what_is_supersampled_is_large_enough_sooner():
+    composite = composed(700, 700, 30, 40, 200)
+    scales = [
+        configure(composite, resolve("balanced", {"supersampling": times})).second[1].scale
+        for times in (1.0, 1.5, 2.0)
+    ]
+    assert scales == pytest.approx([1.5, 1.2, 1.0])
 
 
 @pytest.mark.parametrize("iterations, settling", [(0, 0), (9, 0), (12, 1), (42, 4), (100, 4)])

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .masks import gaussian_mean
+
+CELLS = 8  # a wide window's sigma, in cells of the coarser grid on which its coefficients are found
 
 
 def box_mean(image: Tensor, radius: int) -> Tensor:
@@ -18,16 +25,49 @@ def guided_filter(guide: Tensor, image: Tensor, radius: int, eps: float) -> Tens
     In each window the output is an affine function of the guide's three colours; `eps` is in squared
     units of the guide and says from which contrast on an edge is kept.
     """
-    channels = image.shape[0]
-    mean_guide = box_mean(guide, radius)
-    mean_image = box_mean(image, radius)
+    mean = partial(box_mean, radius=radius)
+    slope, offset = _affine(guide, image, eps, mean)
+    return _applied(guide, mean(slope.flatten(0, 1)).view_as(slope), mean(offset))
+
+
+def wide_guided_filter(guide: Tensor, image: Tensor, weight: Tensor, sigma: float, eps: float) -> Tensor:
+    """`guided_filter` in large Gaussian windows of `sigma` pixels, of what has `weight` (1, H, W) >= 0 only.
+
+    The coefficients are found on a grid of cells, CELLS of them in `sigma`, and enlarged (He and Sun 2015, "Fast Guided
+    Filter", https://arxiv.org/abs/1505.00996). Far from any weight the result is nothing to use.
+    """
+    cell = max(1, int(sigma / CELLS))
+    share = _cells(weight, cell)
+    guides, images = (_cells(x * weight, cell) / share.clamp_min(1e-6) for x in (guide, image))
+    mean = partial(gaussian_mean, weight=share, sigma=sigma / cell)
+    slope, offset = _affine(guides, images, eps, mean)
+    height, width = ((side * cell) for side in share.shape[1:])
+
+    def enlarged(coefficients: Tensor) -> Tensor:
+        large = F.interpolate(mean(coefficients)[None], size=(height, width), mode="bilinear")[0]
+        return large[:, : image.shape[1], : image.shape[2]]
+
+    return _applied(guide, enlarged(slope.flatten(0, 1)).unflatten(0, slope.shape[:2]), enlarged(offset))
+
+
+def _cells(image: Tensor, cell: int) -> Tensor:
+    """The mean of each square of `cell` pixels; a square cut by the picture's edge has that of what is there."""
+    return F.avg_pool2d(image[None], cell, ceil_mode=True, count_include_pad=False)[0]
+
+
+def _affine(
+    guide: Tensor, image: Tensor, eps: float, mean: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """In the window around each pixel, of which `mean` is the mean: slope (3, C, H, W) and offset (C, H, W)."""
+    mean_guide, mean_image = mean(guide), mean(image)
     pairs = guide[:, None] * guide[None]  # (3, 3, H, W)
-    covariance = box_mean(pairs.flatten(0, 1), radius).view_as(pairs) - mean_guide[:, None] * mean_guide[None]
+    covariance = mean(pairs.flatten(0, 1)).view_as(pairs) - mean_guide[:, None] * mean_guide[None]
     covariance = covariance.permute(2, 3, 0, 1) + eps * torch.eye(3, dtype=guide.dtype, device=guide.device)
     cross = guide[:, None] * image[None]  # (3, C, H, W)
-    cross = box_mean(cross.flatten(0, 1), radius).view_as(cross) - mean_guide[:, None] * mean_image[None]
-    slope = torch.linalg.solve(covariance, cross.permute(2, 3, 0, 1))  # (H, W, 3, C)
-    slope = slope.permute(2, 3, 0, 1)  # (3, C, H, W)
-    offset = mean_image - (slope * mean_guide[:, None]).sum(dim=0)
-    slope = box_mean(slope.flatten(0, 1), radius).view(3, channels, *image.shape[1:])
-    return (slope * guide[:, None]).sum(dim=0) + box_mean(offset, radius)
+    cross = mean(cross.flatten(0, 1)).view_as(cross) - mean_guide[:, None] * mean_image[None]
+    slope = torch.linalg.solve(covariance, cross.permute(2, 3, 0, 1)).permute(2, 3, 0, 1)
+    return slope, mean_image - (slope * mean_guide[:, None]).sum(dim=0)
+
+
+def _applied(guide: Tensor, slope: Tensor, offset: Tensor) -> Tensor:
+    return (slope * guide[:, None]).sum(dim=0) + offset
