@@ -75,7 +75,7 @@ EACH_ROUND, MOST_ROUNDS = 40, 2
 # By the number of more rounds: an object whose longer side is less than this, in working pixels, has its first round
 # painted larger, up to LARGER times, and the level before it too: there small forms survive, and the last round brings
 # strokes of the painting's own size.
-ENOUGH, LARGER, LEAST_LARGER = (0, 360, 768), 1.5, 1.1
+ENOUGH, LARGER, LEAST_LARGER = (0, 360, 768), 1.5, 1.2
 
 
 # Deviation from the paper, which ends with patch synthesis: laid pieces leave borders and statistics that are a little

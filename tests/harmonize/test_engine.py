@@ -76,11 +76,11 @@ def test_many_iterations_at_full_size_come_in_rounds(small, iterations, rounds):
         (39, 100, 1),
         (42, 100, 1.5),
         (42, 240, 1.5),
-        (42, 300, 1.2),
-        (42, 330, 1),  # not worth it
+        (42, 288, 1.25),
+        (42, 310, 1),  # not worth it
         (42, 400, 1),
         (100, 400, 1.5),
-        (100, 640, 1.2),
+        (100, 600, 1.28),
         (100, 800, 1),
     ],
 )
