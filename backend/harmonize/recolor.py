@@ -33,11 +33,11 @@ RIM = 2.0
 # keeps edges from contrast EVEN_EDGE (CIELAB / 100) on. What is finer than STROKES stays. Both reaches are in long sides
 # of the painting, a Gaussian's sigma. Against hues evened out to the recoloured object's over 0.006 to 0.02, as they were
 # after the set's chroma was given, style is 1.273 to 1.270, content 0.770, texture 14.32 to 14.24 on 12 examples, and by
-# eye the ship and the cab are of one piece, white panels have no cream rims, a grey ship has a warm and a cold side.
+# eye the ship is of one hue and the cab nearly, white panels have no cream rims, a grey ship has a warm and a cold side.
 EVEN_REACH, EVEN_EDGE, STROKES = 0.06, 0.05, 0.003
 # Where the pasted object is colourful too, and its matches are, it evens out half of the way only at chroma EVEN_CHROMA of
-# the object (CIELAB units), else style of a balloon in a collage is 1.28 instead of 1.06. What has a standard deviation of chroma up to
-# FEW_COLOURS has no colours to lose, from MANY_COLOURS on all.
+# the object (CIELAB units), else style of a balloon in a collage is 1.28 instead of 1.06. What has a standard deviation of
+# chroma up to FEW_COLOURS has no colours to lose, from MANY_COLOURS on all.
 EVEN_CHROMA, FEW_COLOURS, MANY_COLOURS = 25.0, 12.0, 24.0
 # What `toned` may make of a contrast. More would lift the grain of flat areas (2 instead of 1.5: style 1.261 to 1.260 on
 # 12 examples, texture 14.42 to 14.62; 1.3: 1.271, 14.24); with less than the least, what was matched to one flat spot
