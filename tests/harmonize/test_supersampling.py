@@ -25,10 +25,8 @@ STILL = {
 @pytest.mark.parametrize("times", [1, 1.5, 2])
 def test_the_working_scale_is_as_many_times_larger(times):
     large = composed(400, 600, 50, 50, 300)
-    once = {
-        "resolution": 256,
-        "second_iterations": 30,
-    }  # in one round, whose scale does not depend on the object
+    # In one round, whose scale does not depend on the object.
+    once = {"resolution": 256, "second_iterations": 30}
     changes = {**once, "supersampling": times}
     plain = configure(large, resolve("balanced", once))
     assert configure(large, resolve("balanced", changes)) == replace(
