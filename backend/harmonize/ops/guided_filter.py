@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .masks import gaussian_mean
+from .masks import gaussian_blur
 
 CELLS = 8  # a wide window's sigma, in cells of the coarser grid on which its coefficients are found
+LEAST_WEIGHT = 1e-8  # in a window; less, far from a few faint pixels, is rounding
 
 
 def box_mean(image: Tensor, radius: int) -> Tensor:
@@ -38,8 +39,12 @@ def wide_guided_filter(guide: Tensor, image: Tensor, weight: Tensor, sigma: floa
     """
     cell = max(1, int(sigma / CELLS))
     share = _cells(weight, cell)
-    guides, images = (_cells(x * weight, cell) / share.clamp_min(1e-6) for x in (guide, image))
-    mean = partial(gaussian_mean, weight=share, sigma=sigma / cell)
+    guides, images = (_cells(x * weight, cell) / share.clamp_min(LEAST_WEIGHT) for x in (guide, image))
+    near = gaussian_blur(share, sigma / cell).clamp_min(LEAST_WEIGHT)
+
+    def mean(x: Tensor) -> Tensor:
+        return gaussian_blur(x * share, sigma / cell) / near
+
     slope, offset = _affine(guides, images, eps, mean)
     height, width = ((side * cell) for side in share.shape[1:])
 

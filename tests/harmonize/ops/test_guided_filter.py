@@ -125,6 +125,16 @@ def test_wide_what_has_no_weight_does_not_matter(generator, sigma):
     torch.testing.assert_close(plain[inside], with_other[inside], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("side, opacity", [(1, 0.002), (3, 0.02), (20, 0.02), (3, 1.0)])
+def test_wide_of_little_and_faint_weight_a_flat_picture_stays(generator, side, opacity):
+    guide, weight = torch.rand(3, 200, 200, generator=generator), torch.zeros(1, 200, 200)
+    weight[:, 90 : 90 + side, 80 : 80 + side] = opacity
+    found = wide(guide, torch.full((2, 200, 200), 20.0), 42.0, 1e-2, weight)
+    inside = (weight > 0).expand_as(found)
+    torch.testing.assert_close(found[inside], torch.full_like(found[inside], 20.0), atol=0.01, rtol=0)
+    assert torch.isfinite(found).all()
+
+
 def test_wide_blotches_vanish_where_the_guide_is_of_one_colour():
     guide = torch.full((3, 64, 64), 0.2)
     guide[:, :, 32:] = 0.8
