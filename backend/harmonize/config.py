@@ -73,8 +73,9 @@ FULL_STEPS = 50  # iterations of pass 2; with more of them the steps are smaller
 # For each EACH_ROUND iterations of pass 2 there is another round at full size, up to MOST_ROUNDS.
 EACH_ROUND, MOST_ROUNDS = 40, 2
 # By the number of more rounds: an object whose longer side is less than this, in working pixels, has its first round
-# painted larger, up to LARGER times, and the level before it too: there small forms survive, and the last round brings
-# strokes of the painting's own size. In `high` style was 1.246 to 1.258, content 0.734 to 0.751, texture 14.24 to 14.23 on
+# painted larger, up to LARGER times, and the level before it too, if it gains LEAST_LARGER times at least (one of 315 px
+# took 1.3 times the time for little): there small forms survive, and the last round brings strokes of the painting's own
+# size. In `high` style was 1.246 to 1.258, content 0.734 to 0.751, texture 14.24 to 14.23 on
 # 12 examples; in `balanced`, below 420 px, 1.257 to 1.273, 0.755 to 0.770, 14.30 to 14.32: letters, numbers and faces are
 # clearer. With every round 1.5 times as large style is 1.358: strokes are too fine.
 ENOUGH, LARGER, LEAST_LARGER = (0, 360, 768), 1.5, 1.2

@@ -12,7 +12,7 @@ from torch import Tensor
 from .masks import gaussian_blur
 
 CELLS = 8  # a wide window's sigma, in cells of the coarser grid on which its coefficients are found
-LEAST_WEIGHT = 1e-8  # in a window; less, far from a few faint pixels, is rounding
+LEAST_WEIGHT = 1e-8  # in a window; `gaussian_mean`'s least would take faint objects and tiny ones for none
 
 
 def box_mean(image: Tensor, radius: int) -> Tensor:
@@ -46,7 +46,7 @@ def wide_guided_filter(guide: Tensor, image: Tensor, weight: Tensor, sigma: floa
         return gaussian_blur(x * share, sigma / cell) / near
 
     slope, offset = _affine(guides, images, eps, mean)
-    height, width = ((side * cell) for side in share.shape[1:])
+    height, width = (side * cell for side in share.shape[1:])
 
     def enlarged(coefficients: Tensor) -> Tensor:
         large = F.interpolate(mean(coefficients)[None], size=(height, width), mode="bilinear")[0]

@@ -125,7 +125,7 @@ PARAMETERS = (
     Parameter(
         "supersampling", "Supersampling", "number",
         "Paints at this many times that size, even beyond the canvas's own, and shrinks the result. Raise it if "
-        "faces, letters or other small forms dissolve; strokes come out finer, and time grows with its square.",
+        "faces, letters or other small forms dissolve; strokes come out finer, and time grows with its square at most.",
         minimum=1, maximum=2, step=0.25, unit="x",
     ),
     Parameter(
