@@ -105,6 +105,7 @@ def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
         style_level=None if settings["style"] == AUTO else float(settings["style"]),
         content=float(settings["content"]),
         smoothness=float(settings["smoothness"]),
+        own_colours=float(settings["own_colours"]),
         grow=int(settings["grow"]),
         feather=float(settings["feather"]),
         chroma_denoise=bool(settings["chroma_denoise"]),

@@ -39,6 +39,7 @@ class Config:
     """Settings of one run.
 
     `style_level` None estimates it from the painting; `content` and `smoothness` multiply weights;
+    `own_colours` is the share of the pasted object's colours that comes back in the end;
     `grow` and `feather` are in pixels of the composite; `working_scale` goes from those pixels to the
     working resolution: above 1 what is painted is larger and shrunk in the end. `first` is pass 1's level,
     `second` pass 2's from coarse to fine; `settling`, if any, is how pass 2 goes on after the last patch
@@ -52,6 +53,7 @@ class Config:
     style_level: float | None
     content: float
     smoothness: float
+    own_colours: float
     grow: int
     feather: float
     chroma_denoise: bool

@@ -23,7 +23,7 @@ from .ops.field import Mapping
 from .ops.masks import feather_reach, feathered, loose_mask, loose_reach
 from .optimize import OnIteration, Plan
 from .progress import Progress, Stage
-from .recolor import begun, toned
+from .recolor import begun, toned, with_own_colours
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
 from .second_pass import carried, match, second_pass, statistics
 from .step import OnStep, ignore
@@ -70,7 +70,7 @@ def harmonize(
 
 
 class _Run:
-    """One job on its way through the stages; `picture` is the latest whole working picture."""
+    """One job on its way through the stages; what `_paint` was told last is the latest whole working picture."""
 
     def __init__(self, composite: Composite, network: Network, config: Config, on_step: OnStep, memo: Memo):
         self._composite = grown(composite, config.grow)
@@ -84,21 +84,36 @@ class _Run:
         self.style_level = estimate(composite.painting) if level is None else level
         self._progress = Progress(self._stages(), on_step)
         self._picture: Tensor | None = None
+        self._scene_of_picture = self._first_scene
 
     def through(self) -> Outcome:
+        self._paint(self._memo.get(self._painted_key(), self._painted), self._scenes[-1])
+        outcome = self._outcome(self._enlarged(texture=True))
+        self._progress.tick(_enlarging(len(self._scenes)) + 1, 1)
+        return Outcome(outcome.image, outcome.alpha, self._report())
+
+    def so_far(self) -> Outcome | None:
+        """The latest picture as an outcome without post-process, or None."""
+        return None if self._picture is None else self._outcome(self._enlarged(texture=False))
+
+    # -- stages ------------------------------------------------------------------------------------
+
+    def _painted(self) -> Tensor:
+        """The last level's region, (3, h, w) 0..255, as it is when all passes are through."""
         mapping = carried(self._mapping(), self._scenes[-1], self._scenes[0])
         self._second(0, mapping, self._begun(mapping))
         for index, scene in enumerate(self._scenes[1:], start=1):
             start = self._carried_on(scene)
             mapping = self._matched(start, scene)
             self._second(index, mapping, start)
-        return self._finish(mapping)
+        return self._closed(mapping)
 
-    def so_far(self) -> Outcome | None:
-        """The latest picture as an outcome without post-process, or None."""
-        return None if self._picture is None else self._outcome(self._enlarged(self._picture, texture=False))
-
-    # -- stages ------------------------------------------------------------------------------------
+    def _painted_key(self) -> tuple:
+        """What `_painted` depends on: what comes after it can be tried out without painting anew."""
+        scenes = (self._first_scene, *self._scenes)
+        objects = digest(*(scene.region.of(x) for scene in scenes for x in (scene.naive, scene.tight)))
+        settings = replace(self._config, own_colours=0.0, feather=0.0)
+        return "painted", self._key(self._scenes[-1]), objects, settings
 
     def _first(self) -> Tensor:
         """Pass 1's whole picture; kept, since it does not depend on style level or other weights."""
@@ -155,11 +170,11 @@ class _Run:
         painted = self._descended(mapping, scene, start, self._levels[index].plan, _descent(index))
         if index < len(self._scenes) - 1:
             painted = self._synthesized(index, painted)
-        self._picture = scene.region.paste(scene.painting, painted)
+        self._paint(painted, scene)
 
     def _descended(self, mapping: Mapping, scene: Scene, start: Tensor, plan: Plan, stage: int) -> Tensor:
         """`start`, a scene's region, moved towards the statistics of its matches by `plan`, as stage number `stage`."""
-        self._picture = scene.region.paste(scene.painting, start)
+        self._paint(start, scene)
         if not self._config.published:
             plan = replace(plan, step=plan.step * boldness(self.style_level))
         # The features are named nowhere here: of a large canvas they are half a gigabyte.
@@ -197,7 +212,8 @@ class _Run:
         found = weights(self._composite.painting, level, content, settings.smoothness)
         return found if settings.published else with_histograms(found, SECOND_LAYERS)
 
-    def _finish(self, mapping: Mapping) -> Outcome:
+    def _closed(self, mapping: Mapping) -> Tensor:
+        """The last level's picture with closing tones, clean chroma, the painting's pieces, and settled; its region."""
         scene, settings = self._scenes[-1], self._config
         part = scene.region.of(self._picture)
         if not settings.published:
@@ -208,17 +224,26 @@ class _Run:
         settling = self._settling()
         if settling.iterations:
             part = self._descended(mapping, scene, part, settling, _descent(len(self._scenes)))
-        self._picture = scene.region.paste(scene.painting, part)
-        outcome = self._outcome(self._enlarged(self._picture, texture=True))
-        self._progress.tick(_enlarging(len(self._scenes)) + 1, 1)
-        return Outcome(outcome.image, outcome.alpha, self._report())
+        return part
 
     # -- parts -------------------------------------------------------------------------------------
 
-    def _enlarged(self, picture: Tensor, texture: bool) -> Tensor:
-        """The working picture (0..255) at the composite's size, 0..1; if smaller, with the painting's fine `texture`."""
+    def _paint(self, part: Tensor, scene: Scene) -> None:
+        """`part`, the scene's region (3, h, w), 0..255, becomes the working picture."""
+        self._picture, self._scene_of_picture = scene.region.paste(scene.painting, part), scene
+
+    def _shown(self) -> Tensor:
+        """The working picture, 0..1, with as much of the object's own colours as it is to have in the end."""
+        scene, share = self._scene_of_picture, self._config.own_colours
+        if not share:
+            return self._picture / 255
+        part = with_own_colours(scene.region.of(self._picture), scene, share)
+        return scene.region.paste(self._picture, part) / 255
+
+    def _enlarged(self, texture: bool) -> Tensor:
+        """What is shown, at the composite's size, 0..1; if it is smaller, with the painting's fine `texture`."""
         painting = self._composite.painting
-        size, picture = tuple(painting.shape[1:]), picture / 255
+        size, picture = tuple(painting.shape[1:]), self._shown()
         if tuple(picture.shape[1:]) == size:
             return picture
         if not texture or not self._smaller(tuple(picture.shape[1:])):
@@ -277,7 +302,7 @@ class _Run:
 
     def _on(self, stage: int, scene: Scene) -> OnIteration:
         def on_iteration(iteration: int, image: Tensor, losses: dict[str, Tensor]) -> None:
-            self._picture = scene.region.paste(scene.painting, image)
+            self._paint(image, scene)
             self._progress.tick(stage, iteration, losses, self._preview)
 
         return on_iteration
@@ -288,7 +313,7 @@ class _Run:
         return lambda: self._progress.tick(stage, next(count), preview=self._preview)
 
     def _preview(self) -> Tensor:
-        return self._outcome(self._enlarged(self._picture, texture=False)).image
+        return self._outcome(self._enlarged(texture=False)).image
 
     def _stages(self) -> list[Stage]:
         """Pass 1, each level with its patch synthesis, settling, enlarging, and the rest; what is not needed has no

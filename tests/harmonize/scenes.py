@@ -53,6 +53,7 @@ def short(**changes) -> Config:
         style_level=5.0,
         content=1.0,
         smoothness=1.0,
+        own_colours=0.0,
         grow=0,
         feather=2.0,
         chroma_denoise=True,

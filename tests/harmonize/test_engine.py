@@ -30,6 +30,7 @@ def test_settings_arrive_in_the_numerics(small):
         style=3,
         content=2,
         smoothness=0.5,
+        own_colours=0.3,
         grow=4,
         feather=6,
         seed=9,
@@ -40,6 +41,7 @@ def test_settings_arrive_in_the_numerics(small):
     )
     config = configure(small, resolve("balanced", changes))
     assert (config.style_level, config.content, config.smoothness) == (3, 2, 0.5)
+    assert config.own_colours == 0.3
     assert (config.grow, config.feather, config.seed) == (4, 6, 9)
     assert not config.chroma_denoise and not config.patch_synthesis and not config.full_frame
     assert config.first.plan.iterations == 11 and config.second[-1].plan.iterations == 12

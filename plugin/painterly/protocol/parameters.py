@@ -117,6 +117,12 @@ PARAMETERS = (
         minimum=0, maximum=10, step=0.1, unit="x",
     ),
     Parameter(
+        "own_colours", "Own colours", "number",
+        "How much of its own colours the object keeps: at 0 they all come from the painting, at 1 it has its own, laid "
+        "with the painting's brush. Raise it if a face turns green or a black ship blue.",
+        minimum=0, maximum=1, step=0.05,
+    ),
+    Parameter(
         "resolution", "Working resolution", "integer",
         "Long side of the object with its surroundings while it is painted. Larger objects are "
         "painted at this size and brought back with the painting's own full-size texture.",
@@ -192,6 +198,7 @@ _BALANCED = {
     "style": AUTO,
     "content": 1.0,
     "smoothness": 1.0,
+    "own_colours": 0.0,
     "resolution": 700,
     "supersampling": 1.0,
     "grow": 0,
