@@ -117,6 +117,22 @@ def test_previews_and_what_is_left_of_a_cancelled_job_have_them_too(red, thin, s
         assert redness(picture, red) == pytest.approx(redness(red.naive, red), abs=4)
 
 
+@pytest.mark.parametrize(
+    "top, left, height, width, opacity",
+    [(40, 50, 2, 2, 1.0), (40, 50, 30, 1, 1.0), (0, 0, 30, 40, 1.0), (20, 30, 50, 50, 0.3)],
+)
+def test_tiny_faint_and_cut_objects_get_no_other_colours(thin, top, left, height, width, opacity):
+    """None beyond the red that was pasted and the grey around it."""
+    painting = torch.full((3, 96, 128), 0.5) + 0.1 * (painted(96, 128, 3) - 0.5)
+    mask = torch.zeros(1, 96, 128)
+    mask[:, top : top + height, left : left + width] = opacity
+    composite = Composite(painting, torch.where(mask > 0, flat(RED) / 255, painting), mask)
+    image = harmonize(composite, thin, short(own_colours=1.0, feather=0.0)).image
+    assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
+    found = rgb_to_lab(image)[1][mask[0] > 0]
+    assert found.min() > -15 and found.max() < redness(flat(RED).expand(3, 96, 128) / 255, composite) + 5
+
+
 def test_watching_changes_nothing(red, thin):
     settings = short(own_colours=0.7)
     watched = harmonize(red, thin, settings, lambda step: step.preview and step.preview())
