@@ -48,8 +48,9 @@ LEAST_CONTRAST, MOST_CONTRAST = 0.3, 1.5
 # 14.44 to 14.45 on 12 examples (0.7 of it over 0.011: 1.277, 0.743, 14.47), and forms are clearer by eye.
 LIGHT_REACH, LIGHT_EVENED = 0.007, 0.4
 # The object's own colours come back in windows of this (long sides of the painting, a Gaussian's sigma): by eye on three
-# pictures, in those of 0.06 one garment came out in two reds; a plain blur over 0.004 took strokes along and was no clearer.
-OWN_REACH = 0.02
+# pictures, in those of 0.06 one garment came out in two reds, 0.02 is the same and slower; a plain blur over 0.004 took
+# strokes along and was no clearer.
+OWN_REACH = 0.03
 
 
 def recolored(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
