@@ -1,4 +1,4 @@
-"""Results kept for the next run on the same pictures: features, pass 1, mappings."""
+"""Results kept for the next run on the same pictures: features, pass 1, mappings, what was painted."""
 
 from __future__ import annotations
 
