@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from backend.harmonize.composite import Composite
+from backend.harmonize.composite import Composite, Scene
 from backend.harmonize.config import Config, Level
 from backend.harmonize.optimize import Plan
 
@@ -45,6 +45,12 @@ def composed(height: int, width: int, top: int, left: int, side: int, seed: int 
     mask = torch.zeros(1, height, width)
     mask[:, top : top + side, left : left + side] = 1
     return Composite(painting, torch.lerp(painting, other, mask), mask)
+
+
+def core(scene: Scene) -> torch.Tensor:
+    """The object without its rim: bool (h, w) in the region."""
+    outside = 1 - scene.region.of(scene.tight)
+    return F.max_pool2d(outside[None], 17, stride=1, padding=8)[0, 0] == 0
 
 
 def short(**changes) -> Config:

@@ -13,7 +13,7 @@ from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import harmonize
 from backend.harmonize.recolor import with_own_colours
 from plugin.painterly.protocol.parameters import BY_NAME, PRESETS, InvalidParameter
-from tests.harmonize.scenes import composed, painted, short
+from tests.harmonize.scenes import composed, core, painted, short
 
 SIZE = (208, 224)
 RED, GREEN, BLUE = ((170.0, 60.0, 50.0), (70.0, 130.0, 60.0), (70.0, 80.0, 150.0))
@@ -27,12 +27,6 @@ def scene_of(naive: torch.Tensor) -> Scene:
     """A square object of the colours `naive`, 0..255, more than its fading rim."""
     scene = Scene.at(composed(*SIZE, 64, 72, 72), SIZE, 60, False, mask_scale=0.1)
     return replace(scene, naive=naive.expand_as(scene.painting))
-
-
-def core(scene: Scene) -> torch.Tensor:
-    """The object without its rim: bool (h, w) in the region."""
-    outside = 1 - scene.region.of(scene.tight)
-    return torch.nn.functional.max_pool2d(outside[None], 17, stride=1, padding=8)[0, 0] == 0
 
 
 def lab(picture: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ from backend.harmonize.recolor import (
     recolored,
 )
 from backend.harmonize.recolor import toned as toned_by
-from tests.harmonize.scenes import composed
+from tests.harmonize.scenes import composed, core
 
 SIZE = (208, 224)
 
@@ -39,12 +39,6 @@ def cells(scene: Scene) -> tuple[int, int]:
 def large() -> Scene:
     """An object that is more than its fading rim."""
     return Scene.at(composed(*SIZE, 64, 72, 72), SIZE, 60, False, mask_scale=0.1)
-
-
-def core(scene: Scene) -> torch.Tensor:
-    """The object without its rim: bool (h, w) in the region."""
-    outside = 1 - scene.region.of(scene.tight)
-    return torch.nn.functional.max_pool2d(outside[None], 17, stride=1, padding=8)[0, 0] == 0
 
 
 def everywhere(scene: Scene, row: int, column: int) -> torch.Tensor:
