@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from . import postprocess
+from .closing import toned, with_own_colours
 from .composite import SMALLEST_SIDE, Composite, Scene, changed, extent, grown, near, resize
 from .config import REFERENCE_SIZE, Config, Level
 from .errors import Cancelled
@@ -23,7 +24,7 @@ from .ops.field import Mapping
 from .ops.masks import feather_reach, feathered, loose_mask, loose_reach
 from .optimize import OnIteration, Plan
 from .progress import Progress, Stage
-from .recolor import begun, toned, with_own_colours
+from .recolor import begun
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
 from .second_pass import carried, match, second_pass, statistics
 from .step import OnStep, ignore

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from backend.harmonize.closing import with_own_colours
 from backend.harmonize.composite import Composite, Scene
 from backend.harmonize.errors import Cancelled
 from backend.harmonize.memo import Memo
 from backend.harmonize.ops.color import rgb_to_lab
 from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import harmonize
-from backend.harmonize.recolor import with_own_colours
 from plugin.painterly.protocol.parameters import BY_NAME, PRESETS, InvalidParameter
 from tests.harmonize.scenes import composed, core, painted, short
 
