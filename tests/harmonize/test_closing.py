@@ -202,7 +202,20 @@ def test_a_red_object_is_red_where_the_painting_has_reds_though_it_was_matched_t
     assert reds(large, GREY, 40) == pytest.approx(brown, abs=0.5)
 
 
-def test_in_a_painting_of_many_colours_hues_are_the_matches_own(large):
-    column = torch.arange(SIZE[1]) // 16 % 2 == 0
-    few, many = BROWN, torch.where(column, flat(60.0, 110, 220), flat(230.0, 200, 30))
-    assert reds(large, RED, 40, many) < reds(large, RED, 40, few) - 20
+def test_where_pass_2_painted_in_many_colours_hues_are_its_own(large):
+    """Blue and yellow strokes of two pixels; the same colours far apart are of one colour around each pixel."""
+
+    def moved(width: int) -> float:
+        """How far the mean chroma is from what it is without a red in the painting."""
+        blue, yellow = flat(60.0, 110, 220), flat(230.0, 200, 30)
+        strokes = torch.where(torch.arange(SIZE[1]) // width % 2 == 0, blue, yellow)
+        inside, means = core(large), []
+        for patch in (0, 40):
+            painting = strokes.expand_as(large.painting).clone()
+            painting[:, 160 : 160 + patch, 160 : 160 + patch] = RED
+            scene = replace(large, painting=painting, naive=RED.expand_as(painting))
+            own = large.region.of(strokes.expand_as(painting))
+            means.append(rgb_to_lab(toned(own, anywhere(large), scene) / 255)[1:, inside].mean(dim=1))
+        return (means[1] - means[0]).norm().item()
+
+    assert moved(100) > 5 * moved(2)
