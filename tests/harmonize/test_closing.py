@@ -202,6 +202,20 @@ def test_a_red_object_is_red_where_the_painting_has_reds_though_it_was_matched_t
     assert reds(large, GREY, 40) == pytest.approx(brown, abs=0.5)
 
 
+@pytest.mark.parametrize(
+    "own, least, most", [(flat(165.0, 110, 70), 0.4, 0.8), (flat(230.0, 20, 160), 0.0, 0.15)]
+)
+def test_the_further_the_painting_is_from_having_a_colour_the_less_it_is_asked_for(large, own, least, most):
+    """Matched to green in a brown painting: what was nearly brown becomes so, pink does not."""
+    painting = BROWN.expand_as(large.painting).clone()
+    green = painting[:, 16:40, 16:40] = flat(90.0, 130, 80)
+    told = replace(large, painting=painting, naive=own.expand_as(painting))
+    picture = green.expand_as(large.region.of(painting))
+    found = rgb_to_lab(toned(picture, everywhere(large, 3, 3), told) / 255)[1:, core(large)].mean(dim=1)
+    start, brown = (rgb_to_lab(colour / 255)[1:, 0, 0] for colour in (green, BROWN))
+    assert least <= (found - start).norm() / (brown - start).norm() <= most
+
+
 def test_where_pass_2_painted_in_many_colours_hues_are_its_own(large):
     """Blue and yellow strokes of two pixels; the same colours far apart are of one colour around each pixel."""
 
