@@ -49,11 +49,11 @@ DARKS, DARKEST = 1.2, 0.01
 # A red truck was matched to brown places of a painting that has reds. Hues move to the object's own as the painting has
 # them: half of the way at chroma COLOURFUL; less by a Gaussian of sigma FOREIGN (CIELAB units) the further the painting is
 # from having them; less where chroma, in Gaussian windows of BUSY_REACH, has a standard deviation above QUIET, and not at
-# all from BUSY on, else style of a balloon in a collage is 1.47 instead of 1.08. Of the painting, blurred by PALETTE_BLUR,
+# all from BUSY on, else style of a balloon in a collage is 1.47 instead of 1.15. Of the painting, blurred by PALETTE_BLUR,
 # PALETTE samples are taken; for every PALETTE_STEP of the object it has what the nearest PALETTE_SHARE of them are
 # (reaches in long sides of the painting). Before pieces are laid it costs little: style 1.264 to 1.269, content and
 # texture the same within 0.02 on 12 examples; after them it would cost 0.04 and 0.3 of texture. A face among green leaves
-# is no longer green.
+# is less green.
 BUSY_REACH, QUIET, BUSY = 0.006, 6.0, 18.0
 FOREIGN, PALETTE, PALETTE_BLUR, PALETTE_STEP, PALETTE_SHARE = 21.0, 2048, 0.002, 0.006, 1 / 80
 # The object's own colours come back in windows of this (long sides of the painting, a Gaussian's sigma): by eye on three
