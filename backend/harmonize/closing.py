@@ -67,9 +67,9 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     The set is the positions of the painting that either of the mapping's fields matched, each counted once. The
     object's chroma gets the set's mean and standard deviation, its lightness the histogram of the matches as often as
     they were matched with deeper darks, both evened out; then hues that the painting has are the object's own, as far as
-    `_found_hues` goes. It is what the histogram terms ask for and few steps do not reach: style 1.311
-    to 1.258, content 0.691 to 0.679, texture 14.64 to 14.35 on 12 examples against the set's mean and contrast of
-    lightness alone. Of the consensus' set alone style is 1.268, content 0.696; of the faithful one's 1.285 and 0.711; of
+    `_found_hues` goes. It is what the histogram terms ask for and few steps do not reach: style 1.311 to 1.258, content
+    0.691 to 0.679, texture 14.64 to 14.35 on 12 examples against the set's mean and contrast of lightness alone, before
+    darks and hues. Of the consensus' set alone style is 1.268, content 0.696; of the faithful one's 1.285 and 0.711; of
     both 1.266 and 0.705.
 
     A large dark side is matched to few dark places: each counted once, they do not make it as dark. Counted often, and

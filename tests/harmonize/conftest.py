@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from backend.harmonize.composite import Composite
+from backend.harmonize.composite import Composite, Scene
 from backend.harmonize.networks import Network
+from tests.harmonize.fields import SIZE
 from tests.harmonize.scenes import composed, random_weights
 
 
@@ -38,3 +39,9 @@ def thin() -> Network:
 @pytest.fixture(scope="session")
 def composite() -> Composite:
     return composed(112, 144, 32, 40, 48)
+
+
+@pytest.fixture(scope="session")
+def large() -> Scene:
+    """An object that is more than its fading rim."""
+    return Scene.at(composed(*SIZE, 64, 72, 72), SIZE, 60, False, mask_scale=0.1)

@@ -1,16 +1,12 @@
-"""What objects in small scenes are matched to."""
+"""What objects in small scenes are matched to, and the tones that gives them."""
 
 import torch
 
+from backend.harmonize import closing
 from backend.harmonize.composite import Scene
-from tests.harmonize.scenes import composed
+from backend.harmonize.ops.field import Mapping
 
 SIZE = (208, 224)
-
-
-def large_scene() -> Scene:
-    """An object that is more than its fading rim."""
-    return Scene.at(composed(*SIZE, 64, 72, 72), SIZE, 60, False, mask_scale=0.1)
 
 
 def cells(scene: Scene) -> tuple[int, int]:
@@ -27,3 +23,8 @@ def anywhere(scene: Scene) -> torch.Tensor:
     generator = torch.Generator().manual_seed(5)
     limits = torch.tensor([side // 8 for side in scene.painting.shape[1:]]).view(2, 1, 1)
     return (torch.rand((2, *cells(scene)), generator=generator) * limits).long()
+
+
+def toned(picture: torch.Tensor, field: torch.Tensor, scene: Scene) -> torch.Tensor:
+    """By a mapping of which both fields are the same."""
+    return closing.toned(picture, Mapping(field, field), scene)

@@ -10,18 +10,8 @@ from backend.harmonize.closing import LEAST_CONTRAST, LIGHT_EVENED, MOST_CONTRAS
 from backend.harmonize.composite import Scene
 from backend.harmonize.ops.color import rgb_to_lab
 from backend.harmonize.ops.field import Mapping
-from tests.harmonize.fields import SIZE, anywhere, cells, everywhere, large_scene
+from tests.harmonize.fields import SIZE, anywhere, cells, everywhere, toned
 from tests.harmonize.scenes import core
-
-
-@pytest.fixture(scope="module")
-def large() -> Scene:
-    return large_scene()
-
-
-def toned(picture: torch.Tensor, field: torch.Tensor, scene: Scene) -> torch.Tensor:
-    """By a mapping of which both fields are the same."""
-    return closing.toned(picture, Mapping(field, field), scene)
 
 
 def test_toned_has_the_lightness_of_the_matched_set(large, monkeypatch):

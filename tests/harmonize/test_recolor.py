@@ -5,28 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from backend.harmonize import closing
 from backend.harmonize.composite import Scene
 from backend.harmonize.ops import color_transfer
 from backend.harmonize.ops.color import luminance, rgb_to_lab
-from backend.harmonize.ops.field import Mapping, upsampled
+from backend.harmonize.ops.field import upsampled
 from backend.harmonize.recolor import MOST_PAINTED, PAINTED, begun, recolored
-from tests.harmonize.fields import SIZE, anywhere, cells, everywhere, large_scene
+from tests.harmonize.fields import SIZE, anywhere, cells, everywhere, toned
 from tests.harmonize.scenes import composed, core
 
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
     return Scene.at(composed(*SIZE, 88, 96, 24), SIZE, 60, False, mask_scale=0.1)
-
-
-@pytest.fixture(scope="module")
-def large() -> Scene:
-    return large_scene()
-
-
-def toned(picture: torch.Tensor, field: torch.Tensor, scene: Scene) -> torch.Tensor:
-    return closing.toned(picture, Mapping(field, field), scene)
 
 
 @pytest.mark.parametrize("change", [recolored, toned])
