@@ -94,13 +94,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="instead of --sizes: time and memory against the object's and the canvas's size, as "
-        f"{bench_growth.NAME}.svg and .json in FOLDER",
+        f"{bench_growth.NAME}.svg and .json in FOLDER; without {PAPER}",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.profile and not _others(args):
-        raise InvalidParameter(f"--profile leaves {PAPER} out; name another preset too.")
+    mode = "--profile" if args.profile else "--growth" if args.growth else None
+    if mode and not _others(args):
+        raise InvalidParameter(f"{mode} leaves {PAPER} out; name another preset too.")
     sources = _sources(args)
     load(sources, LARGEST)  # wrong files are told of before any long work
     about = {
@@ -212,11 +213,11 @@ def _said(row: Row) -> str:
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    short = "level" if args.growth else f"pass of {PAPER}"
-    presets = args.presets if args.growth or args.profile else dict.fromkeys((*args.presets, PAPER))
+    whole = args.growth or args.profile
+    presets = _others(args) if whole else dict.fromkeys((*args.presets, PAPER))
     return {
         "picture": "demo" if args.painting is None else args.painting.name,
-        "timed": f"{args.iterations} iterations of each {short}",
+        "timed": "whole jobs" if whole else f"{args.iterations} iterations of each pass of {PAPER}",
         "clock": args.clock,
         **{preset: _told(preset) for preset in presets},
     }
@@ -266,7 +267,7 @@ def _growing(args: argparse.Namespace, sources: Sources, folder: Path) -> Iterat
     for device in args.devices:
         for precision in args.precisions:
             yield from bench_growth.cases(
-                sources, folder, args.presets, device=device, precision=precision, **common
+                sources, folder, _others(args), device=device, precision=precision, **common
             )
 
 

@@ -1,8 +1,7 @@
 """`painterly bench --growth FOLDER`: how time and memory grow with the object and with the canvas.
 
-Seconds are the engine's, as Krita's artist waits for them (the plugin sends a window of the canvas, no file); what
-reading and writing the whole canvas as a file adds is told beside them. Of each pass a few iterations are timed, and
-the preset's number of them is counted at that speed; everything else is measured once, as it is.
+Whole jobs are run, in the engine's seconds, as Krita's artist waits for them (the plugin sends a window of the canvas,
+no file); what reading and writing the whole canvas as a file adds is told beside them.
 
 The working resolution is the preset's: an object that fits into it is painted at its own size, a larger one at the
 working resolution and then enlarged with the painting's texture. So the curve has a bend there, by design.
@@ -17,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from backend.cli import bench_plot
-from backend.cli.bench_measure import PASSES, Case, Row
+from backend.cli.bench_measure import Case, Row
 from backend.cli.inputs import Sources
 from backend.pictures import bounds, open_picture
-from plugin.painterly.protocol.parameters import PRESETS, InvalidParameter
+from plugin.painterly.protocol.parameters import InvalidParameter
 
 OBJECTS, CANVASES = (128, 256, 512, 1024, 2048), (700, 1024, 2048, 4096, 8192)
 CANVAS, OBJECT = 4096, 256  # the one while the other grows
@@ -29,7 +28,8 @@ NAME = "growth"
 
 @dataclass(frozen=True)
 class Point:
-    """One measured case, sides in px; `how` is preset, device and precision. The engine's `seconds` are `fixed` + `iterating`; `files` are those of reading and writing.
+    """One measured case, sides in px; `how` is preset, device and precision. `seconds` are the engine's, `files` those of
+    reading and writing.
 
     `memory` (MB) is what the job added to the peak of a warm process.
     """
@@ -39,8 +39,6 @@ class Point:
     object: int
     canvas: int
     seconds: float
-    fixed: float
-    iterating: float
     files: float
     memory: int | None
 
@@ -72,17 +70,10 @@ def composed(sources: Sources, side: int, canvas: int, folder: Path) -> Sources:
 
 
 def point(case: Case, row: Row) -> Point:
-    """The preset's whole job, from a row of which a few iterations were timed."""
-    timed = sum(level.per_iteration * level.iterations for level in row.levels)
-    iterating = sum(
-        level.per_iteration * level.iterations * float(PRESETS[case.preset][PASSES[level.stage]])
-        for level in row.levels
-    ) / (case.iterations + 1)
-    fixed = max(0.0, row.engine - timed)
+    """The case's point, from its row."""
     files = max(0.0, row.total - row.engine)
-    whole = fixed + iterating
     how = f"{row.preset}, {row.device} {row.precision}" + (f", {row.threads} threads" if row.threads else "")
-    return Point(how, case.grows, case.object, case.size, whole, fixed, iterating, files, row.added)
+    return Point(how, case.grows, case.object, case.size, row.engine, files, row.added)
 
 
 def write(about: Mapping[str, Any], found: Sequence[Point], folder: Path) -> None:
@@ -110,11 +101,9 @@ def _panels(found: Sequence[Point]) -> Iterator[bench_plot.Panel]:
 
 def table(found: Sequence[Point]) -> str:
     """One line for each point."""
-    head = (
-        f"{'':36}{'grows':8}{'object':>7}{'canvas':>8}{'seconds':>9}{'fixed':>8}{'files':>8}{'added MB':>10}"
-    )
+    head = f"{'':36}{'grows':8}{'object':>7}{'canvas':>8}{'seconds':>9}{'files':>8}{'added MB':>10}"
     lines = [
-        f"{p.how:36}{p.series:8}{p.object:7}{p.canvas:8}{p.seconds:9.1f}{p.fixed:8.1f}{p.files:8.1f}"
+        f"{p.how:36}{p.series:8}{p.object:7}{p.canvas:8}{p.seconds:9.1f}{p.files:8.1f}"
         f"{'-' if p.memory is None else p.memory:>10}"
         for p in found
     ]

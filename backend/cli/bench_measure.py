@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Callable, Mapping
 
 from backend.cli import runner
 from backend.cli.failure import save_details
@@ -41,8 +41,8 @@ class Case:
     """What one row measures: `sources` are of that `size` (long side, px), `small` are for the warm-up.
 
     Of `paper`, only `iterations` of each pass are timed; other presets run as they are. Where it is measured
-    what happens as the "object" or the "canvas" `grows`, that is so for all, `size` is the canvas's and `object`
-    the object's long side. `clock` is one of CLOCKS.
+    what happens as the "object" or the "canvas" `grows`, `size` is the canvas's and `object` the object's long side.
+    `clock` is one of CLOCKS.
     """
 
     size: int
@@ -67,7 +67,6 @@ class Case:
         changes: dict[str, Value] = {"device": self.device, "precision": self.precision}
         if self.preset == PAPER:
             changes.update(resolution=self.size, chroma_denoise=False, patch_synthesis=False)
-        if self.preset == PAPER or self.grows:
             # The first iteration of a pass also pays for its preparation, so it is not counted.
             changes.update(dict.fromkeys(PASSES.values(), self.iterations + 1))
         return resolve(self.preset, changes)
@@ -79,8 +78,8 @@ class Row:
 
     `memory` is the process's (the graphics card's) peak, `added` what of it came after the warm-up. An
     `estimated` row has its total from the seconds per iteration; a failed one has its `error` sentence.
-    `total` is by the case's clock, and so are the seconds in the `engine` without reading and writing, those of
-    each of the pyramid's `levels` and those of a profile's `parts`; the stages' are always the wall's.
+    `total` is by the case's clock, and so are the seconds in the `engine` without reading and writing and those of a
+    profile's `parts`; the stages' are always the wall's.
     """
 
     size: int
@@ -96,49 +95,27 @@ class Row:
     error: str = ""
     threads: int | None = None
     engine: float = 0.0
-    levels: Sequence[Level] = ()
     parts: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass
-class Level:
-    """One level of a pass: how many iterations it has, and how long those after its first took in all."""
-
-    stage: str
-    iterations: int
-    seconds: float = 0.0
-    timed: int = 0
-
-    @property
-    def per_iteration(self) -> float:
-        return self.seconds / max(1, self.timed)
-
-
 class Stopwatch:
-    """An `on_step` callback that times each pass's iterations by level, each level's first left out."""
+    """An `on_step` callback that times each pass's iterations, the first of each of its levels left out."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._last: tuple[str, int, float] | None = None
-        self.levels: list[Level] = []
+        self._timed: dict[str, list[float]] = {}
 
     def __call__(self, step: Step) -> None:
         now = self._clock()
-        if self._last is None or self._last[:2] != (step.stage, step.iteration - 1):
-            self.levels.append(Level(step.stage, step.iterations))
-        else:
-            level = self.levels[-1]
-            level.seconds, level.timed = level.seconds + now - self._last[2], level.timed + 1
+        if self._last is not None and self._last[:2] == (step.stage, step.iteration - 1):
+            self._timed.setdefault(step.stage, []).append(now - self._last[2])
         self._last = (step.stage, step.iteration, now)
 
     @property
     def per_iteration(self) -> dict[str, float]:
         """Mean seconds by stage."""
-        found = {}
-        for stage in dict.fromkeys(level.stage for level in self.levels if level.timed):
-            levels = [level for level in self.levels if level.stage == stage]
-            found[stage] = sum(level.seconds for level in levels) / sum(level.timed for level in levels)
-        return found
+        return {stage: sum(seconds) / len(seconds) for stage, seconds in self._timed.items()}
 
 
 def paper_seconds(per_iteration: Mapping[str, float]) -> float:
@@ -239,7 +216,6 @@ def _row(case: Case, report: Report, before: Report, stopwatch: Stopwatch) -> Ro
         peak,
         None if peak is None or warm_peak is None else peak - warm_peak,
         threads=report.engine.get("threads"),
-        levels=tuple(level for level in stopwatch.levels if level.stage in PASSES),
     )
 
 

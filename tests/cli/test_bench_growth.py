@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from backend.cli import bench_growth, bench_measure, bench_plot, bench_profile
-from backend.cli.bench_measure import Case, Level, Row
+from backend.cli.bench_measure import Case, Row
 from backend.cli.inputs import Sources, load
 from plugin.painterly.protocol.parameters import PRESETS
 from tests.cli.conftest import noise, options, save
@@ -43,22 +43,11 @@ def test_a_scene_has_the_sizes_asked_for_and_the_object_in_the_middle(cut_out, t
     assert (columns[0], columns[-1]) == (70, 129) and (rows[0], rows[-1]) == (80, 119)
 
 
-def test_a_point_counts_the_presets_iterations_at_each_levels_speed(monkeypatch):
-    monkeypatch.setitem(PRESETS, "draft", dict(PRESETS["draft"], first_iterations=30, second_iterations=60))
+def test_a_point_tells_the_engines_seconds_and_those_of_the_files_apart():
     sources = Sources("p", layer="l")
     case = Case(4096, "draft", "cpu", "float32", sources, sources, "f", 2, "object", 512)
-    # Three iterations in the first pass, twice three in the coarse level; a level's first is not timed.
-    levels = (
-        Level("first pass", 3, seconds=4.0, timed=2),
-        Level("second pass", 6, seconds=5.0, timed=5),
-        Level("second pass", 3, seconds=8.0, timed=2),
-    )
-    point = bench_growth.point(
-        case, Row(4096, "draft", "cpu", "float32", engine=41.0, total=45.0, levels=levels)
-    )
-    assert point.fixed == 41 - (3 * 2 + 6 * 1 + 3 * 4)
-    assert point.iterating == 30 * 2 + 120 * 1 + 60 * 4
-    assert point.seconds == point.fixed + point.iterating and point.files == 4
+    point = bench_growth.point(case, Row(4096, "draft", "cpu", "float32", engine=41.0, total=45.0, added=9))
+    assert (point.seconds, point.files, point.memory) == (41, 4, 9)
     assert point.how == "draft, cpu float32" and (point.series, point.object, point.canvas) == (
         "object",
         512,
@@ -68,14 +57,15 @@ def test_a_point_counts_the_presets_iterations_at_each_levels_speed(monkeypatch)
 
 def test_growth_writes_a_plot_and_its_numbers(painterly, engine, inline, small_series, tmp_path):
     out = tmp_path / "out"
-    finished = painterly("bench", "--growth", out, "--presets", "draft", "--iterations", "2")
+    finished = painterly("bench", "--growth", out, "--presets", "draft,paper")
     assert finished.code == 0, finished.err
     told = json.loads((out / "growth.json").read_text())
     assert [(p["series"], p["object"], p["canvas"]) for p in told["points"]] == [
         ("object", 24, 256), ("object", 48, 256), ("canvas", 32, 128), ("canvas", 32, 256),
     ]  # fmt: skip
     assert told["machine"]["cpu"] and told["commit"] and "draft" in told["settings"]
-    assert all(settings["second_iterations"] == 3 for _, settings in engine.jobs[1::2])
+    wanted = PRESETS["draft"]["second_iterations"]
+    assert [settings["second_iterations"] for _, settings in engine.jobs[1::2]] == [wanted] * 4
     plot = ElementTree.parse(out / "growth.svg")
     words = " ".join(plot.getroot().itertext())
     assert told["commit"] in words and told["machine"]["cpu"] in words and "canvas 256 px" in words
@@ -158,8 +148,9 @@ def test_a_profile_of_a_real_job_adds_up_and_leaves_nothing_behind(monkeypatch, 
     assert "own arithmetic" in told and "PatchMatch" in told
 
 
-def test_a_profile_of_paper_alone_is_refused(painterly, inline):
-    finished = painterly("bench", "--sizes", "128", "--presets", "paper", "--profile")
+@pytest.mark.parametrize("mode", [["--profile"], ["--growth", "out"]])
+def test_whole_jobs_of_paper_alone_are_refused(painterly, inline, mode):
+    finished = painterly("bench", "--sizes", "128", "--presets", "paper", *mode)
     assert finished.code == 2 and finished.out == "" and "another preset" in finished.err
 
 
