@@ -10,8 +10,8 @@ from torch import Tensor
 
 from .chunks import chunked
 
-# Positions of either map that are compared at once: a table of 16 MB and their patches, 38 MB of 3x3 at relu4_1.
-AT_ONCE = 1 << 11
+# Positions that are compared at once, of the query and of the source: tables of 4 to 6 MB.
+AT_ONCE, SOURCE_AT_ONCE = 1 << 9, 1 << 11
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,20 @@ class Matcher:
         return values.new_full(self._where.shape, -torch.inf).masked_scatter(self._where, values)
 
     def _best(self, part: slice) -> Tensor:
-        """The nearest source positions (n,) of the asked positions `part`, the source compared run by run."""
-        device = self._asked.device
-        wanted = self._of_query(torch.arange(part.start, part.stop, device=device))
-        best = wanted.new_full((len(wanted),), -torch.inf)
-        index = torch.zeros_like(best, dtype=torch.int64)
-        for run in torch.arange(len(self._hints), device=device).split(AT_ONCE):
-            similarity, at = (wanted @ self._of_source(run).T).max(dim=1)
-            index = torch.where(similarity > best, run[at], index)
+        """The nearest source positions (n,) of the asked positions `part`, the source compared in bands of rows."""
+        height, width = self._size
+        asked, hinted = self._asked[part], self._hinted[part]
+        used, which = self._query.members(asked).unique(return_inverse=True)
+        own = self._query.rows[used]
+        best = hinted.new_full((len(asked),), -torch.inf)
+        index = torch.zeros_like(asked)
+        rows = max(1, SOURCE_AT_ONCE // width)
+        for top in range(0, height, rows):
+            band = slice(top * width, min(top + rows, height) * width)
+            products = self._source.products(own, which, top, min(rows, height - top))
+            cosines = products / (self._query.norm[asked][:, None] * self._source.norm[band])
+            similarity, at = torch.addmm(cosines, hinted, self._hints[band].T).max(dim=1)
+            index = torch.where(similarity > best, band.start + at, index)
             best = torch.maximum(best, similarity)
         return index
 
@@ -98,25 +104,44 @@ class Matcher:
 
 
 class _Patches:
-    """A map's patches as unit vectors, read when they are compared: kept, those of a painting of 1240 px take
-    half a gigabyte."""
+    """A map's patches, of K = patch^2 positions each, read when they are compared: kept, those of a painting of 1240 px
+    take half a gigabyte."""
 
     def __init__(self, features: Tensor, patch: int):
         radius, self._width = patch // 2, features.shape[2]
         x = features.float()
         squares = F.avg_pool2d((x**2).sum(dim=0)[None], patch, 1, radius, divisor_override=1)
-        self._norm = squares.flatten().sqrt().clamp_min(1e-8)
+        self.norm = squares.flatten().sqrt().clamp_min(1e-8)  # (h w,)
         padded = F.pad(x, (radius,) * 4).permute(1, 2, 0)
         # One row a position, so that single ones are read fast.
-        self._rows, self._padded_width = padded.flatten(0, 1).contiguous(), padded.shape[1]
-        step = torch.arange(patch, device=x.device)
-        self._offsets = (step[:, None] * self._padded_width + step).flatten()
+        self.rows, self._padded_width = padded.flatten(0, 1).contiguous(), padded.shape[1]
+        self._steps = [down * self._padded_width + right for down in range(patch) for right in range(patch)]
+        self._offsets = torch.tensor(self._steps, device=x.device)
+
+    def members(self, index: Tensor) -> Tensor:
+        """The numbers in `rows` of what is in the patches around positions `index` (n,), counted row by row: (n, K)."""
+        first = index // self._width * self._padded_width + index % self._width
+        return first[:, None] + self._offsets
 
     def at(self, index: Tensor) -> Tensor:
-        """The patches around positions `index` (n,), counted row by row: (n, patch^2 C) float32."""
-        first = index // self._width * self._padded_width + index % self._width
-        found = self._rows.index_select(0, (first[:, None] + self._offsets).flatten())
-        return found.view(len(index), self._offsets.numel() * found.shape[1]).div_(self._norm[index][:, None])
+        """The patches around positions `index` (n,) as unit vectors: (n, K C) float32."""
+        found = self.rows.index_select(0, self.members(index).flatten())
+        return found.view(len(index), self._offsets.numel() * found.shape[1]).div_(self.norm[index][:, None])
+
+    def products(self, others: Tensor, which: Tensor, top: int, count: int) -> Tensor:
+        """Inner products of other patches with those around the positions of `count` rows from row `top` on.
+
+        The other patches consist of the vectors `others` (m, C) at `which` (n, K). Patches overlap, and their product is
+        the sum of their positions' products: one table of those serves all, in a K-th of the arithmetic. Returns
+        (n, count w), as `torch.nn.functional.unfold` and a matrix product would.
+        """
+        wide, first = self._padded_width, top * self._padded_width
+        length = (count - 1) * wide + self._width
+        table = others @ self.rows[first : first + length + self._steps[-1]].T
+        total = table.new_zeros(len(which), count * wide)
+        for member, step in zip(which.T, self._steps):
+            total[:, :length] += table.index_select(0, member)[:, step : step + length]
+        return total.view(len(which), count, wide)[:, :, : self._width].flatten(1)
 
 
 def nearest_neighbours(

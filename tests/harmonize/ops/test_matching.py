@@ -59,7 +59,8 @@ def test_asking_nothing_gives_nothing(generator):
 def test_the_size_of_the_blocks_changes_nothing(generator, monkeypatch):
     query, source = torch.rand(4, 9, 9, generator=generator), torch.rand(4, 9, 9, generator=generator)
     whole = nearest_neighbours(query, source, everywhere(query))
-    monkeypatch.setattr(matching, "AT_ONCE", 1)  # one row at a time
+    monkeypatch.setattr(matching, "AT_ONCE", 1)
+    monkeypatch.setattr(matching, "SOURCE_AT_ONCE", 1)  # one row at a time
     assert torch.equal(nearest_neighbours(query, source, everywhere(query)), whole)
 
 
