@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from backend.harmonize.ops import histogram
-from backend.harmonize.ops.histogram import BINS, histogram_gradient, quantiles, remap
+from backend.harmonize.ops.histogram import BINS, RANKED, histogram_gradient, quantiles, remap
 from tests.oracles.histogram import exact_rank_match, rank_bounds
 
 
@@ -71,9 +71,21 @@ def test_counted_run_by_run_it_is_the_same(generator, at_once, monkeypatch):
 
 
 def test_the_targets_own_values_stay(generator):
-    features = torch.rand(2, 20000, generator=generator) ** 2
+    features = torch.rand(2, 2 * RANKED - 1, generator=generator) ** 2
     remapped = remap(features, ones(features), quantiles(features))
     assert (remapped - features).abs().max() <= 1.5 / BINS
+
+
+def test_of_many_positions_some_tell_the_ranks(generator, monkeypatch):
+    features, target = (
+        torch.rand(3, 60000, generator=generator) ** 2,
+        quantiles(torch.rand(3, 900, generator=generator)),
+    )
+    weight = torch.rand(60000, generator=generator)
+    some = remap(features, weight, target)
+    monkeypatch.setattr(histogram, "RANKED", 60000)
+    every = remap(features, weight, target)
+    assert 0 < (some - every).square().mean().sqrt() < 2 / BINS
 
 
 def test_order_is_kept(generator):
