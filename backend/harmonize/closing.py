@@ -47,13 +47,14 @@ LIGHT_REACH, LIGHT_EVENED = 0.007, 0.4
 DARKS, DARKEST = 1.2, 0.01
 # A red truck was matched to brown places of a painting that has reds. Hues move to the object's own as the painting has
 # them: half of the way at chroma COLOURFUL; less by a Gaussian of sigma FOREIGN (CIELAB units) the further the painting is
-# from having them; less where chroma, in Gaussian windows of BUSY_REACH, has a standard deviation above QUIET, and not at
-# all from BUSY on, else style of a balloon in a collage is 1.47 instead of 1.15. Of the painting, blurred by PALETTE_BLUR,
+# from having them; and, as far as the matches are colourful, less where chroma, in Gaussian windows of BUSY_REACH, has a
+# standard deviation above QUIET, and not at all from BUSY on: without that style of a balloon in a collage is 1.47 instead
+# of 1.15; with it whatever the matches are the truck is brown again. Of the painting, blurred by PALETTE_BLUR,
 # PALETTE samples are taken; for a colour of the object, to PALETTE_STEP in CIELAB, it has what the nearest PALETTE_SHARE of
 # them are (reaches in long sides of the painting). Before pieces are laid it costs little: style 1.264 to 1.269, content and
 # texture the same within 0.02 on 12 examples; after them it would cost 0.04 and 0.3 of texture. A face among green leaves
 # is less green.
-BUSY_REACH, QUIET, BUSY = 0.006, 6.0, 18.0
+BUSY_REACH, QUIET, BUSY = 0.006, 4.0, 12.0
 FOREIGN, PALETTE, PALETTE_BLUR, PALETTE_STEP, PALETTE_SHARE = 21.0, 2048, 0.002, 3.0, 1 / 80
 # The object's own colours come back in windows of this (long sides of the painting, a Gaussian's sigma): by eye on three
 # pictures, in those of 0.06 one garment came out in two reds, 0.02 is the same and slower; a plain blur over 0.004 took
@@ -92,8 +93,9 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     lightness = along(lab[0], tone_curve(lab[0][paired], tones, LEAST_CONTRAST, MOST_CONTRAST))
     recoloured = recolored(scene.region.of(scene.naive), mapping.faithful, scene)
     lightness += _evened_light(lightness, recoloured, paired, scene)
-    chroma = _spread(_evened_out(lab[1:], variety(wanted[1:]), scene), paired, wanted[1:])
-    return faded(picture, torch.cat((lightness[None], _found_hues(chroma, scene))), scene)
+    many = variety(wanted[1:])
+    chroma = _spread(_evened_out(lab[1:], many, scene), paired, wanted[1:])
+    return faded(picture, torch.cat((lightness[None], _found_hues(chroma, many, scene))), scene)
 
 
 def with_own_colours(picture: Tensor, scene: Scene, share: float) -> Tensor:
@@ -150,16 +152,17 @@ def _darkest(scene: Scene) -> Tensor:
     return quantiles(lab_of(scene.painting.flatten(1))[:1])[0, round(DARKEST * BINS)]
 
 
-def _found_hues(chroma: Tensor, scene: Scene) -> Tensor:
-    """`chroma` (2, h, w) moved to the pasted object's own hues, as the painting has them, where it is colourful."""
+def _found_hues(chroma: Tensor, many: Tensor, scene: Scene) -> Tensor:
+    """`chroma` (2, h, w) moved to the pasted object's own hues, as the painting has them, where it is colourful; less
+    where it is busy, as far as the matches are colourful, whose `variety` is `many` (0-d)."""
     naive, inside = rgb_to_lab(scene.region.of(scene.naive) / 255), scene.region.of(scene.tight)
     side = max(scene.painting.shape[1:])
     painting = rgb_to_lab(gaussian_blur(scene.painting / 255, PALETTE_BLUR * side))
     found = _of_palette(naive, inside, painting)
     colourful, foreign = ((x**2).sum(dim=0, keepdim=True) for x in (naive[1:], found - naive[1:]))
     busy = _spread_around(chroma, inside, BUSY_REACH * side)
-    share = ((BUSY - busy) / (BUSY - QUIET)).clamp(0, 1) * colourful / (colourful + COLOURFUL**2)
-    share *= torch.exp(-foreign / (2 * FOREIGN**2))
+    share = 1 - many * ((busy - QUIET) / (BUSY - QUIET)).clamp(0, 1)
+    share *= colourful / (colourful + COLOURFUL**2) * torch.exp(-foreign / (2 * FOREIGN**2))
     moved = wide_guided_filter(naive / 100, share * (found - chroma), inside, OWN_REACH * side, EVEN_EDGE**2)
     return chroma + moved
 

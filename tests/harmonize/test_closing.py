@@ -223,3 +223,15 @@ def test_where_pass_2_painted_in_many_colours_hues_are_its_own(large):
         return (means[1] - means[0]).norm().item()
 
     assert moved(100) > 5 * moved(2)
+
+
+def test_busy_places_take_other_hues_where_the_matches_are_of_few_colours(large):
+    """Blue and yellow strokes of two pixels on a red object, in a painting that has red."""
+    strokes = torch.where(torch.arange(SIZE[1]) // 2 % 2 == 0, flat(60.0, 110, 220), flat(230.0, 200, 30))
+    scene = replace(large, painting=RED.expand_as(large.painting), naive=RED.expand_as(large.painting))
+    chroma = rgb_to_lab(large.region.of(strokes.expand_as(large.painting)) / 255)[1:]
+    few, many = (
+        (closing._found_hues(chroma, torch.tensor(count), scene) - chroma)[:, core(large)].norm()
+        for count in (0.0, 1.0)
+    )
+    assert few > 5 * many
