@@ -30,7 +30,7 @@ BASE_RADIUS, BASE_CONTRAST, BASE_LIMITS = 2, 1.25, (0.01, 0.035)
 # object has form, a standard deviation of luminance (0..1) above FORM in a Gaussian window of FORM_RADIUS pixels,
 # resemblance counts up to FORM_WEIGHT times more: faces would become mosaics. Rough paintings gain by pieces that fit one
 # another more and blur less: with a limit of 20 instead of 6, averaged over 0.8 px instead of 1.25, less in the detail
-# layer and EDGE 0.09 instead of 0.08 style is 1.278 to 1.262, content 0.750 to 0.723, texture 14.42 to 14.34 on 12
+# layer and edges from 0.09 instead of 0.08 on style is 1.278 to 1.262, content 0.750 to 0.723, texture 14.42 to 14.34 on 12
 # examples, and strokes are crisper by eye.
 COHERENCE, COHERENCE_LIMIT = 1500.0, 20.0
 FORM, FORM_RADIUS, FORM_WEIGHT = 0.03, 3.0, 15.0
@@ -39,12 +39,13 @@ FORM, FORM_RADIUS, FORM_WEIGHT = 0.03, 3.0, 15.0
 # at UNLIKE. It mends mosaics: with 0.17 and two rounds at full size style is 1.266 to 1.260, content 0.736 to 0.754,
 # texture 14.09 to 14.33 on 12 examples. With settling, 0.17 instead of 0.2: 1.257 to 1.263, 0.755 to 0.763, 14.30 to 14.42.
 UNLIKE, UNLIKE_RADIUS = 0.2, 3.0
-# Deviation from the paper: where the pasted object has edges (EDGE and EDGE_RADIUS as for form), the lightness stays
-# the image's own, since of an edge that the painting has nowhere patches make a blur.
-# All of it, with the base contrast (was 2): style 1.278 to 1.267, content 0.765 to 0.778, texture 14.40 to 14.41 on 12
-# examples, and sharper by eye. With darks deepened before, 0.1 instead of 0.09 is 14.53 to 14.41 of texture, 1.260 to 1.264
-# of style, 0.775 to 0.771 of content, and looks the same.
-EDGE, EDGE_RADIUS = 0.1, 1.5
+# Deviation from the paper: where the pasted object has edges (as for form), the lightness stays the image's own, since of
+# an edge that the painting has nowhere patches make a blur; half of it at DARK_EDGE where the image is darker than the
+# pieces, at LIGHT_EDGE where it is lighter: painters draw forms with darks, and light lettering looks printed. With 0.08
+# for both, and the base contrast (was 2), style 1.278 to 1.267, content 0.765 to 0.778, texture 14.40 to 14.41 on 12
+# examples, and sharper by eye. Two thresholds instead of 0.1 for both, and half of the settling: 1.271 to 1.267, 0.766,
+# 14.33 to 14.39; joints, a mouth, the gaps between slats are darker.
+DARK_EDGE, LIGHT_EDGE, EDGE_RADIUS = 0.065, 0.13, 1.5
 # Pieces bring their own hues: a red block in a blue ship. Of what the image's hue around each pixel (a Gaussian of sigma
 # HUE_REACH, in long sides of the painting) differs from the whole object's HUE_KEPT is given back if the painting has
 # many colours; one in sepia would get tints. It is for the eye: style 1.253 to 1.258, texture 14.23 to 14.40 on 12
@@ -122,10 +123,9 @@ def synthesize(
     contrast = base_contrast(painting)
     detail = image - _base(image, contrast)
     rebuilt = (_base(torch.where(wanted, laid, image), contrast) + detail).clamp(0, 1)
-    edges = roughness(naive, EDGE, EDGE_RADIUS)
     hue = _lost_hue(rebuilt, image, wanted, HUE_REACH * max(painting.shape[1:]))
     kept = HUE_KEPT * variety(rgb_to_lab(painting)[1:].flatten(1))
-    rebuilt = _reconciled(rebuilt, image, edges, kept * hue)
+    rebuilt = _reconciled(rebuilt, image, naive, kept * hue)
     if laying.own_tone:
         rebuilt = _with_tone_of(image, rebuilt, wanted)
     return torch.where(wanted, rebuilt, image)
@@ -184,10 +184,13 @@ def _lost_hue(rebuilt: Tensor, image: Tensor, wanted: Tensor, reach: float) -> T
     return gaussian_mean(lost, weight, reach) - _mean(lost, weight)
 
 
-def _reconciled(rebuilt: Tensor, image: Tensor, edges: Tensor, hue: Tensor) -> Tensor:
-    """`rebuilt` (3, h, w), 0..1, with the `image`'s lightness at `edges` (1, h, w) and its chroma moved by `hue`."""
+def _reconciled(rebuilt: Tensor, image: Tensor, naive: Tensor, hue: Tensor) -> Tensor:
+    """`rebuilt` (3, h, w), 0..1, with the `image`'s lightness at edges of `naive`, both like it, and its chroma moved by
+    `hue` (2, h, w)."""
     lab = rgb_to_lab(rebuilt)
-    lightness = torch.lerp(lab[:1], rgb_to_lab(image)[:1], edges)
+    own = rgb_to_lab(image)[:1] - lab[:1]
+    dark, light = (roughness(naive, contrast, EDGE_RADIUS) for contrast in (DARK_EDGE, LIGHT_EDGE))
+    lightness = lab[:1] + own * torch.where(own < 0, dark, light)
     return lab_to_rgb(torch.cat((lightness, lab[1:] + hue))).clamp(0, 1)
 
 

@@ -217,6 +217,19 @@ def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none(m
     assert (kept[2] < 0).all()  # blue to the edge itself
 
 
+@pytest.mark.parametrize("tone, half", [(0.4, postprocess.DARK_EDGE), (0.6, postprocess.LIGHT_EDGE)])
+def test_darks_of_an_edge_are_the_images_own_from_less_contrast_on_than_lights(tone, half):
+    """A chequered object, whose luminance deviates by `half` everywhere, on pieces of one grey."""
+    rows, columns = torch.meshgrid(torch.arange(40), torch.arange(40), indexing="ij")
+    naive = (0.5 + half * (1 - 2 * ((rows + columns) % 2))).expand(3, 40, 40)
+    pieces, image = (torch.full((3, 40, 40), value) for value in (0.5, tone))
+    rebuilt, (laid, own) = (
+        rgb_to_lab(postprocess._reconciled(pieces, image, naive, torch.zeros(2, 1, 1)))[0, 20, 20],
+        (rgb_to_lab(x)[0, 20, 20] for x in (pieces, image)),
+    )
+    assert (rebuilt - laid) / (own - laid) == pytest.approx(0.5, abs=0.01)
+
+
 @pytest.mark.parametrize("top, left", [(0, 0), (13, 7), (70, 66)])
 def test_enlarging_looks_only_around_the_object_and_sees_the_same(monkeypatch, top, left):
     """As when it looks at the whole picture; at its corners, too."""
