@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import math
 import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from torch import Tensor
 from torchvision.models import VGG16_Weights, VGG19_Weights, WeightsEnum
 
 from .errors import WeightsUnavailable
+from .ops.chunks import chunked
 
 # Convolutions per block up to relu5_1, the deepest layer the method reads.
 _VGG16 = (2, 2, 3, 3, 1)
@@ -37,6 +39,8 @@ PACKAGED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8
 # those of the packaged VGG-16 times 1, 7, 30, 35, 20, the factors that bring it to the scale for which
 # the paper's loss weights balance.
 CALIBRATED_MEANS = (22.7, 124.0, 261.0, 162.0, 17.6)
+
+AT_ONCE = 1 << 19  # a painting's pixels of which features are computed at once: all of a square of 700 px
 
 Weights = Mapping[str, "tuple[Tensor, Tensor]"]
 
@@ -126,6 +130,49 @@ class Network:
                 if len(found) == len(wanted):
                     break
         return found
+
+    @torch.no_grad()
+    def features_by_bands(self, image: Tensor, wanted: Sequence[str]) -> dict[str, Tensor]:
+        """As `features`, without gradients, of some rows at a time and their surroundings: of a large painting what lies
+        between the layers would take as much memory as they do. Fewer rows where memory does not suffice."""
+        reach, factors = self._reach(wanted)
+        cell, (height, width) = max(factors.values()), image.shape[2:]
+        rim = math.ceil(reach / cell)
+        found = {
+            layer.name: torch.empty(
+                (1, len(layer.weight), height // factors[layer.name], width // factors[layer.name]),
+                dtype=self.dtype,
+                device=image.device,
+                memory_format=self._layout,
+            )
+            for layer in self._layers
+            if layer.name in factors
+        }
+
+        def fill(cells: slice) -> Tensor:
+            first = max(0, cells.start - rim)
+            rows = image[:, :, first * cell : (cells.stop + rim) * cell]
+            for name, features in self.features(rows, wanted).items():
+                each = cell // factors[name]
+                own = found[name][:, :, cells.start * each : cells.stop * each]
+                own.copy_(features[:, :, (cells.start - first) * each :][:, :, : own.shape[2]])
+            return image.new_empty(0)
+
+        chunked(fill, math.ceil(height / cell), max(1, AT_ONCE // (cell * width)))
+        return found
+
+    def _reach(self, wanted: Sequence[str]) -> tuple[int, dict[str, int]]:
+        """How far, in pixels, the `wanted` layers look at most, and how many pixels a position of each is wide."""
+        step, reach, factors = 1, 0, {}
+        for layer in self._layers:
+            if layer.pooled:
+                step, reach = 2 * step, reach + step
+            reach += step
+            if layer.name in wanted:
+                factors[layer.name] = step
+                if len(factors) == len(wanted):
+                    break
+        return reach, factors
 
     def _calibrate(self) -> None:
         taps = [f"relu{block}_1" for block in range(1, 6)]

@@ -286,8 +286,7 @@ class _Run:
         """The painting's features, kept for the next run with other settings or another object."""
 
         def make() -> dict[str, Tensor]:
-            with torch.no_grad():
-                return self._network.features(scene.painting[None], layers)
+            return self._network.features_by_bands(scene.painting[None], layers)
 
         return self._memo.get(("features", layers, self._key(scene)), make)
 

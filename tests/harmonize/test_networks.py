@@ -210,6 +210,21 @@ def test_channel_order_is_as_trained(generator):
     torch.testing.assert_close(rgb, bgr, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("size", [(203, 90), (64, 33), (17, 40), (371, 24)])
+@pytest.mark.parametrize(
+    "wanted", [("relu1_1", "relu2_1", "relu3_1", "relu4_1"), ("relu3_1", "relu5_1"), ("relu1_1",)]
+)
+def test_band_by_band_features_are_the_same(thin, generator, monkeypatch, size, wanted):
+    """Also of heights that pooling rounds, and of less than one band."""
+    image = 255 * torch.rand(1, 3, *size, generator=generator)
+    monkeypatch.setattr(networks, "AT_ONCE", 32 * size[1])
+    whole, found = thin.features(image, wanted), thin.features_by_bands(image, wanted)
+    assert list(found) == list(whole)
+    for layer in wanted:
+        assert found[layer].stride() == whole[layer].stride()
+        torch.testing.assert_close(found[layer], whole[layer], rtol=1e-3, atol=1e-3)
+
+
 def test_no_deeper_than_wanted_and_taps_replace(thin):
     seen = []
 

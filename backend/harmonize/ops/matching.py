@@ -108,13 +108,15 @@ class _Patches:
     take half a gigabyte."""
 
     def __init__(self, features: Tensor, patch: int):
-        radius, self._width = patch // 2, features.shape[2]
+        radius, (channels, height, width) = patch // 2, features.shape
         x = features.float()
         squares = F.avg_pool2d((x**2).sum(dim=0)[None], patch, 1, radius, divisor_override=1)
         self.norm = squares.flatten().sqrt().clamp_min(1e-8)  # (h w,)
-        padded = F.pad(x, (radius,) * 4).permute(1, 2, 0)
+        self._width, self._padded_width = width, width + 2 * radius
         # One row a position, so that single ones are read fast.
-        self.rows, self._padded_width = padded.flatten(0, 1).contiguous(), padded.shape[1]
+        padded = x.new_zeros(height + 2 * radius, self._padded_width, channels)
+        padded[radius : radius + height, radius : radius + width] = x.permute(1, 2, 0)
+        self.rows = padded.flatten(0, 1)
         self._steps = [down * self._padded_width + right for down in range(patch) for right in range(patch)]
         self._offsets = torch.tensor(self._steps, device=x.device)
 
