@@ -44,7 +44,7 @@ UNLIKE, UNLIKE_RADIUS = 0.2, 3.0
 # pieces, at LIGHT_EDGE where it is lighter: painters draw forms with darks, and light lettering looks printed. With 0.08
 # for both, and the base contrast (was 2), style 1.278 to 1.267, content 0.765 to 0.778, texture 14.40 to 14.41 on 12
 # examples, and sharper by eye. Two thresholds instead of 0.1 for both, and half of the settling: 1.271 to 1.267, 0.766,
-# 14.33 to 14.39; joints, a mouth, the gaps between slats are darker.
+# 14.33 to 14.39; mouths are darker, by eye the rest is the same or a little clearer.
 DARK_EDGE, LIGHT_EDGE, EDGE_RADIUS = 0.065, 0.13, 1.5
 # Pieces bring their own hues: a red block in a blue ship. Of what the image's hue around each pixel (a Gaussian of sigma
 # HUE_REACH, in long sides of the painting) differs from the whole object's HUE_KEPT is given back if the painting has
