@@ -171,10 +171,15 @@ def roughness(picture: Tensor, contrast: float, radius: float) -> Tensor:
 
     It is half where the standard deviation of luminance is `contrast`, in a Gaussian window of sigma `radius`, pixels.
     """
+    variance = _variance(picture, radius)
+    return variance / (variance + contrast**2)
+
+
+def _variance(picture: Tensor, radius: float) -> Tensor:
+    """That of the luminance of (3, h, w), 0..1, around each pixel, in a Gaussian window of sigma `radius`, pixels: (1, h, w)."""
     lum = luminance(picture)
     mean, square = (gaussian_blur(x, radius) for x in (lum, lum**2))
-    variance = (square - mean**2).clamp_min(0)
-    return variance / (variance + contrast**2)
+    return (square - mean**2).clamp_min(0)
 
 
 def _lost_hue(rebuilt: Tensor, image: Tensor, wanted: Tensor, reach: float) -> Tensor:
@@ -189,8 +194,9 @@ def _reconciled(rebuilt: Tensor, image: Tensor, naive: Tensor, hue: Tensor) -> T
     `hue` (2, h, w)."""
     lab = rgb_to_lab(rebuilt)
     own = rgb_to_lab(image)[:1] - lab[:1]
-    dark, light = (roughness(naive, contrast, EDGE_RADIUS) for contrast in (DARK_EDGE, LIGHT_EDGE))
-    lightness = lab[:1] + own * torch.where(own < 0, dark, light)
+    variance = _variance(naive, EDGE_RADIUS)
+    edges = variance / (variance + torch.where(own < 0, DARK_EDGE**2, LIGHT_EDGE**2))
+    lightness = lab[:1] + own * edges
     return lab_to_rgb(torch.cat((lightness, lab[1:] + hue))).clamp(0, 1)
 
 
