@@ -40,26 +40,29 @@ def match(
     """The consistent mapping at the reference layer from `guide` (the region, (3, h, w) 0..255: pass 1's
     result, or what a finer level begins with) to the scene's painting: fields (2, h/8, w/8).
 
-    Deviations, left out with `published`: the matching is told colours and places (`Scene.hints`); the
-    object's positions are made consistent among themselves, since on an object of few positions the
-    surroundings, which match themselves, otherwise outvote it (style 1.98 against 1.83 on the smallest of
-    five examples); and the paper's consensus serves the statistics only, while colours and patches at a
-    position come from a field that weighs it against what the position itself looks like.
+    Deviations, left out with `published`: the matching is told colours and places (`Scene.hints`), and a second time
+    what hues those of a like colour found (`Scene.agreeing`); the object's positions are made consistent among
+    themselves, since on an object of few positions the surroundings, which match themselves, otherwise outvote it (style
+    1.98 against 1.83 on the smallest of five examples); and the paper's consensus serves the statistics only, while
+    colours and patches at a position come from a field that weighs it against what the position itself looks like.
     """
     masks = down_the_network(scene.region.of(scene.loose), network.structure, (REFERENCE,))
     where = asked(masks[REFERENCE])
     with torch.no_grad():
         query = network.features(guide[None], (REFERENCE,))[REFERENCE][0]
     reference = source[REFERENCE][0]
-    size = tuple(query.shape[1:])
-    hints = None if published else scene.hints(size, tuple(reference.shape[1:]))
-    matcher = Matcher(_normalized(query), _normalized(reference), where, hints=hints)
-    field = matcher.nearest()
-    painting = resize(scene.painting, reference.shape[1:])
-    consensus = spatially_consistent(field, painting)
+    size, source_size = tuple(query.shape[1:]), tuple(reference.shape[1:])
+    painting = resize(scene.painting, source_size)
+    features = _normalized(query), _normalized(reference)
     if published:
+        consensus = spatially_consistent(Matcher(*features, where).nearest(), painting)
         return Mapping(consensus, consensus)
-    objects = torch.where(resize(scene.region.of(scene.tight), size) > 0.5, field, -1)
+    inside = resize(scene.region.of(scene.tight), size)[0] > 0.5
+    hints = scene.hints(size, source_size)
+    hints = scene.agreeing(hints, Matcher(*features, where & inside, hints=hints).nearest())
+    matcher = Matcher(*features, where, hints=hints)
+    field = matcher.nearest()
+    consensus, objects = spatially_consistent(field, painting), torch.where(inside, field, -1)
     agreed = spatially_consistent(objects, painting)
     consensus = torch.where(agreed >= 0, agreed, consensus)
     colours = rgb_to_lab(painting.clamp(0, 255) / 255) * (DISAGREEMENT**0.5 / 100)

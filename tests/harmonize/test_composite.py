@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.harmonize.composite import (
+    AGREED,
     CELL,
     LIGHTNESS,
     LIGHTNESS_OF_A_SCENE,
@@ -184,9 +185,14 @@ def test_colour_is_found_across_the_painting_and_the_nearest_of_that_colour():
     assert (field[0][inside] == 11).all() and (field[1][inside] == 3).all()
 
 
+def of_hue(value, a, b):
+    """A colour of CIELAB, (3, 1, 1)."""
+    return lab_to_rgb(torch.tensor([float(value), float(a), float(b)]).view(3, 1, 1))
+
+
 def grey_of(value):
     """A grey of that L of CIELAB, (3, 1, 1)."""
-    return lab_to_rgb(torch.tensor([float(value), 0.0, 0.0]).view(3, 1, 1))
+    return of_hue(value, 0, 0)
 
 
 def lit(dark, light):
@@ -222,17 +228,24 @@ def test_a_dim_objects_white_finds_the_paintings():
     assert (dark < 3).all() and (light >= 9).all()
 
 
-def test_place_weighs_more_and_light_less_for_a_scene_that_fills_the_canvas():
-    grey = torch.full((3, 64, 64), 0.5)
+def test_place_weighs_more_light_less_and_own_hues_nothing_for_a_scene_that_fills_the_canvas():
+    grey, red = torch.full((3, 64, 64), 0.5), of_hue(50, 60, 40).expand(3, 64, 64)
     weights = []
     for side in (8, 48):
         mask = torch.zeros(1, 64, 64)
         mask[:, :side, :side] = 1
-        scene = Scene.at(Composite(grey, grey, mask), (64, 64), 8, full_frame=True, mask_scale=0.05)
+        scene = Scene.at(
+            Composite(grey, torch.where(mask > 0, red, grey), mask),
+            (64, 64),
+            8,
+            full_frame=True,
+            mask_scale=0.05,
+        )
         weights.append(scene.hints((8, 8), (8, 8)).weight)
         assert scene.filled() == pytest.approx(min(1.0, 2 * (side / 64) ** 2))
-    (light, _, _, place, _), (light_of_scene, _, _, place_of_scene, _) = weights
+    (light, *chroma, place, _), (light_of_scene, *chroma_of_scene, place_of_scene, _) = weights
     share = (48 / 64) ** 2
+    assert all(own.any() for own in chroma) and not any(own.any() for own in chroma_of_scene)
     assert (place == PLACE).all() and (place_of_scene == PLACE_OF_A_SCENE * share).all()
     assert (light > 0.9 * LIGHTNESS).all() and (light_of_scene == LIGHTNESS_OF_A_SCENE).all()
 
@@ -253,6 +266,55 @@ def test_a_grey_has_no_hue_to_keep():
         rows, columns = field[0][inside], field[1][inside]
         at_home = (rows >= home[0] // 8) & (columns >= home[1] // 8)
         assert at_home.all() and (columns < 3).all() == (pasted is red)
+
+
+def test_what_one_part_of_a_grey_object_finds_the_rest_is_told():
+    """The square lies on blue; three of its four positions found the orange beyond, and all go there."""
+    painting = of_hue(60, 0, -40).expand(3, 96, 128).clone()
+    painting[:, :, 112:] = of_hue(60, 20, 50)
+    naive = painting.clone()
+    naive[:, 40:56, 80:96] = grey_of(60)
+    scene = square_in(painting, naive, full_frame=True)
+    hints, where = scene.hints((12, 16), (12, 16)), torch.zeros(12, 16, dtype=torch.bool)
+    where[5:7, 10:12] = True
+    alike, found = torch.ones(4, 12, 16), torch.full((2, 12, 16), -1)
+    found[:, where] = torch.tensor([[5, 5, 5, 5], [10, 15, 15, 15]])
+    for told, columns in ((hints, {10, 11}), (scene.agreeing(hints, found), {14, 15})):
+        field = nearest_neighbours(alike, alike, where, patch=1, hints=told)
+        assert set(field[1][where].tolist()) <= columns
+
+
+def test_black_and_white_may_agree_on_a_hue_each():
+    """The left half found blue, the right orange."""
+    painting = of_hue(60, 20, 50).expand(3, 96, 128).clone()
+    painting[:, :48] = of_hue(60, 0, -40)
+    naive = painting.clone()
+    naive[:, 40:56, 80:88], naive[:, 40:56, 88:96] = grey_of(5), grey_of(95)
+    scene = square_in(painting, naive, full_frame=True)
+    hints, field = scene.hints((12, 16), (12, 16)), torch.full((2, 12, 16), -1)
+    field[:, 5:7, 10:12] = 2
+    field[0, 5:7, 11] = 9
+    told = scene.agreeing(hints, field)
+    b = 100 * told.own[2, 5:7, 10:12]
+    assert (b[:, 0] < -25).all() and (b[:, 1] > 35).all()  # as far as edges are kept; both together are at 5
+    elsewhere = field[0] < 0
+    assert torch.equal(told.own[:, elsewhere], hints.own[:, elsewhere])
+    assert torch.equal(told.weight[:, elsewhere], hints.weight[:, elsewhere])
+    assert torch.equal(told.own[[0, 3, 4]], hints.own[[0, 3, 4]]) and torch.equal(told.other, hints.other)
+
+
+def test_a_colourful_squares_own_hue_counts_beside_what_it_found():
+    painting = grey_of(60).expand(3, 96, 128).clone()
+    naive = painting.clone()
+    naive[:, 40:56, 80:96] = of_hue(60, 60, 0)
+    scene = square_in(painting, naive, full_frame=True)
+    hints, field = scene.hints((12, 16), (12, 16)), torch.full((2, 12, 16), -1)
+    field[:, 5:7, 10:12] = 2
+    told = scene.agreeing(hints, field)
+    own = hints.weight[1, 5, 10].item()
+    assert told.weight[1, 5, 10].item() == pytest.approx(own + AGREED)
+    kept = hints.own[1, 5, 10].item() * own / (own + AGREED)
+    assert told.own[1, 5, 10].item() == pytest.approx(kept, abs=1e-3)
 
 
 MASKS = {"in the middle": (50, 60, 40), "at the edge": (0, 100, 60), "in a corner": (120, 160, 40)}

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from backend.harmonize.composite import Composite, Region, Scene, resize
+from backend.harmonize.ops.color import lab_to_rgb
 from backend.harmonize.optimize import Plan
 from backend.harmonize.second_pass import (
     SHALLOW,
@@ -41,6 +42,11 @@ def run(scene: Scene, network, plan: Plan, weights: Weights = WEIGHTS, seen=igno
     return scene.region.paste(scene.naive, second_pass(naive, wanted, scene, network, weights, plan, seen))
 
 
+def scene_cells(scene: Scene) -> Region:
+    """The scene's region in positions of relu4_1."""
+    return Region(*(side // 8 for side in vars(scene.region).values()))
+
+
 @pytest.fixture(scope="module")
 def scene() -> Scene:
     return Scene.at(composed(*SIZE, 88, 96, 24), SIZE, EXACT_MARGIN, False, mask_scale=0.1)
@@ -71,7 +77,7 @@ def test_a_crop_without_surroundings_does_not(thin):
 def test_the_mapping_of_the_crop_is_the_full_frames(scene, thin):
     full = replace(scene, region=Region(0, 0, *SIZE))
     source = features(scene, thin)
-    cells = Region(*(side // 8 for side in vars(scene.region).values()))
+    cells = scene_cells(scene)
     croppeds = match(scene.region.of(scene.naive), scene, thin, source)
     for cropped, whole in zip(croppeds, match(scene.naive, full, thin, source)):
         assert torch.equal(cells.of(whole), cropped)
@@ -151,6 +157,31 @@ def test_a_form_smaller_than_a_neighbourhood_keeps_its_colour(thin):
         return (bar - (left + right) / 2).item()
 
     assert contrast(mapping.faithful) > 150 > contrast(mapping.consensus)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_grey_object_on_a_stripe_is_not_matched_to_its_hue_here_and_there(thin, seed, monkeypatch):
+    """All of the painting is orange but a blue stripe, and all of one grain."""
+    generator = torch.Generator().manual_seed(seed)
+    lightness = 60 + 8 * torch.randn(2, 1, *SIZE, generator=generator)
+    chroma = torch.tensor([20.0, 45.0]).view(2, 1, 1).repeat(1, *SIZE)
+    chroma[:, :, 96:112] = torch.tensor([0.0, -40.0]).view(2, 1, 1)
+    painting, grey = (lab_to_rgb(torch.cat(x)).clamp(0, 1) for x in zip(lightness, (chroma, 0 * chroma)))
+    mask = torch.zeros(1, *SIZE)
+    mask[:, 64:144, 64:160] = 1
+    composite = Composite(painting, torch.lerp(painting, grey, mask), mask)
+    scene = Scene.at(composite, SIZE, EXACT_MARGIN, False, mask_scale=0.1)
+    inside = resize(mask, tuple(side // 8 for side in SIZE)) > 0.5
+    blue = torch.zeros(tuple(side // 8 for side in SIZE), dtype=torch.bool)
+    blue[:, 12:14] = True
+
+    def share() -> float:
+        field = match(scene.region.of(scene.naive), scene, thin, features(scene, thin)).faithful
+        return blue[tuple(field[:, scene_cells(scene).of(inside)[0]])].float().mean().item()
+
+    assert share() == 0
+    monkeypatch.setattr(Scene, "agreeing", lambda self, hints, field: hints)
+    assert share() > 0.05
 
 
 @pytest.mark.parametrize("method", ["adam", "lbfgs"])
