@@ -86,8 +86,10 @@ ENOUGH, LARGER, LEAST_LARGER = (0, 360, 768), 1.5, 1.2
 # Deviation from the paper, which ends with patch synthesis: laid pieces leave borders and statistics that are a little
 # off, and few small steps mend them: style 1.275 to 1.250, content 0.753 to 0.755, texture 14.02 to 14.39 on 12 examples.
 # Larger ones gain less style for the texture (six plain steps of 1.0: 0.031 for 0.59; of 0.5: 0.021 for 0.31). So it was with
-# four; two leave the texture that darker edges take (1.278, 0.780, 14.43 without any, 1.255, 0.781, 14.75 with four).
-SETTLING = Plan(2, step=0.4, bands=3, deep_every=2)
+# four; two leave the texture that darker edges take (1.278, 0.780, 14.43 without any, 1.255, 0.781, 14.75 with four). By
+# the number of more rounds at full size: with one, and matched twice, four instead of two are 1.245 to 1.233, 0.764 both,
+# 14.11 to 14.27; with two, texture has no room for them.
+SETTLING, SETTLING_STEPS = Plan(0, step=0.4, bands=3, deep_every=2), (2, 4, 2)
 EACH_SETTLING = 10  # iterations of pass 2 for one of them
 
 
@@ -113,8 +115,8 @@ def coarse_to_fine(first_iterations: int, second_iterations: int, side: float) -
     begin, *again = _rounds(second_iterations, pace)
     larger = _larger(len(again), side)
     fine = (Level(larger, begin), *(Level(1.0, plan) for plan in again))
-    settling = replace(SETTLING, iterations=min(SETTLING.iterations, second_iterations // EACH_SETTLING))
-    return Schedule(first, (Level(0.5 * larger, coarse), *fine), settling)
+    steps = min(SETTLING_STEPS[len(again)], second_iterations // EACH_SETTLING)
+    return Schedule(first, (Level(0.5 * larger, coarse), *fine), replace(SETTLING, iterations=steps))
 
 
 def _larger(again: int, side: float) -> float:
