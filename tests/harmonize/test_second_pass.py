@@ -179,9 +179,9 @@ def test_a_grey_object_on_a_stripe_is_not_matched_to_its_hue_here_and_there(thin
         field = match(scene.region.of(scene.naive), scene, thin, features(scene, thin)).faithful
         return blue[tuple(field[:, scene_cells(scene).of(inside)[0]])].float().mean().item()
 
-    assert share() == 0
+    assert share() < 0.03
     monkeypatch.setattr(Scene, "agreeing", lambda self, hints, field: hints)
-    assert share() > 0.05
+    assert share() > 0.03
 
 
 @pytest.mark.parametrize("method", ["adam", "lbfgs"])
