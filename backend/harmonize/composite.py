@@ -170,9 +170,9 @@ class Scene:
         own = _colour_and_place(self.region.of(self.naive), query, self.region, whole)
         other = _colour_and_place(self.painting, source, whole, whole)
         own[:1] = torch.lerp(own[:1], self._in_its_light(own[:1]), resize(self.region.of(self.tight), query))
-        squared = (own[1:3] ** 2).sum(dim=0)
-        chroma = CHROMA * (1 - self.filled()) * squared / (squared + (HALF_CHROMA / 100) ** 2)
-        cost = LIGHTNESS + (LIGHTNESS_OF_A_SCENE - LIGHTNESS) * self.filled()
+        squared, filled = (own[1:3] ** 2).sum(dim=0), self.filled()
+        chroma = CHROMA * (1 - filled) * squared / (squared + (HALF_CHROMA / 100) ** 2)
+        cost = LIGHTNESS + (LIGHTNESS_OF_A_SCENE - LIGHTNESS) * filled
         lightness = torch.full_like(chroma, cost)
         place = torch.full_like(chroma, max(PLACE, PLACE_OF_A_SCENE * self._share()))
         return Hints(own, other, torch.stack((lightness, chroma, chroma, place, place)))
