@@ -88,9 +88,9 @@ ENOUGH, LARGER, LEAST_LARGER = (0, 360, 768), 1.5, 1.2
 # Larger ones gain less style for the texture (six plain steps of 1.0: 0.031 for 0.59; of 0.5: 0.021 for 0.31). So it was with
 # four; two leave the texture that darker edges take (1.278, 0.780, 14.43 without any, 1.255, 0.781, 14.75 with four). By
 # the number of more rounds at full size: with one, and matched twice, four instead of two are 1.245 to 1.233, 0.764 both,
-# 14.11 to 14.27; with two, texture has no room for them.
-SETTLING, SETTLING_STEPS = Plan(0, step=0.4, bands=3, deep_every=2), (2, 4, 2)
-EACH_SETTLING = 10  # iterations of pass 2 for one of them
+# 14.11 to 14.27; six and four since pieces follow the image (`postprocess`), which leaves texture room.
+SETTLING, SETTLING_STEPS = Plan(0, step=0.4, bands=3, deep_every=2), (2, 6, 4)
+EACH_SETTLING = 7  # iterations of pass 2 for one of them
 
 
 class Schedule(NamedTuple):
