@@ -46,8 +46,8 @@ UNLIKE, UNLIKE_RADIUS = 0.2, 3.0
 # examples, and sharper by eye. Two thresholds instead of 0.1 for both, and half of the settling: 1.271 to 1.267, 0.766,
 # 14.33 to 14.39; mouths are darker, by eye the rest is the same or a little clearer.
 DARK_EDGE, LIGHT_EDGE, EDGE_RADIUS = 0.065, 0.13, 1.5
-# Deviation from the paper: pieces keep their strokes, what is finer than STROKE_RADIUS pixels or has less than
-# STROKE_CONTRAST times the painting's own contrast; what is coarser is made to follow the image, by a guided filter in
+# Deviation from the paper: pieces keep their strokes, which are what a guided filter of STROKE_RADIUS pixels takes away of
+# less than STROKE_CONTRAST times the painting's own contrast; the rest is made to follow the image, by a guided filter in
 # windows of FOLLOWED_RADIUS pixels that keeps edges from FOLLOWED_CONTRAST on. Else pieces of two tones meet in a hard line
 # on a cheek that darkens softly, and figures of the painting are seen in smooth sides of the object. With six settling
 # steps instead of four, for which texture has room then, style is 1.233 to 1.225, content 0.764 to 0.777, texture 14.27 to
@@ -125,10 +125,13 @@ def synthesize(
     `scale` is the long side of the finest level's painting in the paper's 700 px. `on_proposal` is `quilt`'s.
     """
     wanted = where[0] > 0
-    laid = _laid(image, painting, naive, wanted, seed, scale, laying, on_proposal)
-    contrast = base_contrast(painting)
+    own = own_contrast(painting)
+    # Of a smaller picture pieces are a larger part: at 350 px a balloon was hardly there (content 0.23, now 0.37).
+    coherence = min(1.0, scale) ** 2 * min(COHERENCE * own**2, COHERENCE_LIMIT)
+    laid = _laid(image, painting, naive, wanted, seed, coherence, laying, on_proposal)
+    contrast = base_contrast(own)
     detail = image - _base(image, contrast)
-    laid = _following(image, torch.where(wanted, laid, image), STROKE_CONTRAST * own_contrast(painting))
+    laid = _following(image, torch.where(wanted, laid, image), STROKE_CONTRAST * own)
     rebuilt = (_base(laid, contrast) + detail).clamp(0, 1)
     hue = _lost_hue(rebuilt, image, wanted, HUE_REACH * max(painting.shape[1:]))
     kept = HUE_KEPT * variety(rgb_to_lab(painting)[1:].flatten(1))
@@ -141,14 +144,12 @@ def _laid(
     naive: Tensor,
     wanted: Tensor,
     seed: int,
-    scale: float,
+    coherence: float,
     laying: Laying,
     on_proposal: Callable[[], None],
 ) -> Tensor:
     """`image` of pieces of the `painting` that fit one another, where `wanted` (h, w) and there are pieces like it."""
     weight = 1 + FORM_WEIGHT * roughness(naive, FORM, FORM_RADIUS)[0]
-    # Of a smaller picture pieces are a larger part: at 350 px a balloon was hardly there (content 0.23, now 0.37).
-    coherence = min(1.0, scale) ** 2 * min(COHERENCE * own_contrast(painting) ** 2, COHERENCE_LIMIT)
     generator = torch.Generator().manual_seed(seed)
     matched, source = _matching_lab(image), _matching_lab(painting)
     field = quilt(
@@ -211,9 +212,9 @@ def _reconciled(rebuilt: Tensor, image: Tensor, naive: Tensor, hue: Tensor) -> T
     return lab_to_rgb(torch.cat((lightness, lab[1:] + hue))).clamp(0, 1)
 
 
-def base_contrast(painting: Tensor) -> float:
-    """The contrast (0..1) beyond which an edge belongs to the base of this painting (3, H, W), 0..1."""
-    return min(max(BASE_CONTRAST * own_contrast(painting), BASE_LIMITS[0]), BASE_LIMITS[1])
+def base_contrast(own: float) -> float:
+    """The contrast (0..1) beyond which an edge belongs to the base, for a painting that has its `own_contrast`, 0..1."""
+    return min(max(BASE_CONTRAST * own, BASE_LIMITS[0]), BASE_LIMITS[1])
 
 
 def own_contrast(painting: Tensor) -> float:

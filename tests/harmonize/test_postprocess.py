@@ -17,6 +17,7 @@ from backend.harmonize.postprocess import (
     base_contrast,
     denoise_chroma,
     enlarge,
+    own_contrast,
     roughness,
     synthesize,
 )
@@ -277,7 +278,9 @@ def test_enlarging_gives_back_the_paintings_own_texture():
 
 def test_the_base_begins_at_a_contrast_that_grows_with_the_paintings_own(generator):
     noise = torch.randn(3, 60, 70, generator=generator)
-    faint, strong, flat, wild = (base_contrast((0.5 + a * noise).clamp(0, 1)) for a in (0.012, 0.024, 0, 1))
+    faint, strong, flat, wild = (
+        base_contrast(own_contrast((0.5 + a * noise).clamp(0, 1))) for a in (0.012, 0.024, 0, 1)
+    )
     # The deviation within 5 x 5 of 25 independent values is a little below that of all.
     assert 0.9 * 0.012 * BASE_CONTRAST < faint < 0.012 * BASE_CONTRAST and strong == pytest.approx(
         2 * faint, rel=0.01
