@@ -197,13 +197,14 @@ class Scene:
 
     def _in_its_light(self, lightness: Tensor) -> Tensor:
         """The object's `lightness` (L of CIELAB / 100) with its range brought into the painting's."""
-        tight = self.region.of(self.tight)[0]
-        own, wanted = (
-            _range(colours)
-            for colours in (self.region.of(self.naive)[:, tight >= tight.max() / 2], self.painting)
-        )
-        gain, offset = range_fit(own, (min(own[0], wanted[0]), wanted[1]), CONTRAST)
+        own, (darkest, lightest) = self.lightness(), lightness_range(self.painting)
+        gain, offset = range_fit(own, (min(own[0], darkest), lightest), 1 / CONTRAST, CONTRAST)
         return gain * lightness + offset
+
+    def lightness(self) -> tuple[float, float]:
+        """The `lightness_range` of the object as it was pasted."""
+        tight = self.region.of(self.tight)[0]
+        return lightness_range(self.region.of(self.naive)[:, tight >= tight.max() / 2])
 
     def to(self, device: torch.device) -> Scene:
         """The same scene with its tensors on `device`."""
@@ -211,7 +212,7 @@ class Scene:
         return Scene(painting, naive, self.tight.to(device), self.loose.to(device), self.region)
 
 
-def _range(colours: Tensor) -> tuple[float, float]:
+def lightness_range(colours: Tensor) -> tuple[float, float]:
     """Of colours (3, ...) 0..255: the least and greatest lightness (L of CIELAB / 100) but for ENDS."""
     lightness = rgb_to_lab(colours.reshape(3, -1, 1) / 255)[0, :, 0] / 100
     ranks = quantiles(lightness[None], round(1 / ENDS))[0]

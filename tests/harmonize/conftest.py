@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from backend.harmonize import closing
 from backend.harmonize.composite import Composite, Scene
 from backend.harmonize.networks import Network
 from tests.harmonize.fields import SIZE
@@ -45,3 +46,10 @@ def composite() -> Composite:
 def large() -> Scene:
     """An object that is more than its fading rim."""
     return Scene.at(composed(*SIZE, 64, 72, 72), SIZE, 60, False, mask_scale=0.1)
+
+
+@pytest.fixture
+def unlit(monkeypatch):
+    """Light and shadow come from the matches alone."""
+    monkeypatch.setattr(closing, "OWN_LIGHT", 0.0)
+    monkeypatch.setattr(closing, "SCENES_LIGHT", 0.0)

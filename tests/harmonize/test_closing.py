@@ -14,7 +14,7 @@ from tests.harmonize.fields import SIZE, anywhere, cells, everywhere, toned
 from tests.harmonize.scenes import core
 
 
-def test_toned_has_the_lightness_of_the_matched_set(large, monkeypatch):
+def test_toned_has_the_lightness_of_the_matched_set(large, unlit, monkeypatch):
     """Within what a contrast may become: matched to flat grey the object keeps its form, faintly. Evening out, which
     gives back the object's own contrast, is left to its own test."""
     monkeypatch.setattr(closing, "LIGHT_EVENED", 0.0)
@@ -32,7 +32,7 @@ def test_toned_has_the_lightness_of_the_matched_set(large, monkeypatch):
     )
 
 
-def test_tones_come_from_what_either_field_matched(large):
+def test_tones_come_from_what_either_field_matched(large, unlit):
     """One of two greys each: the object gets both, and from one field only that."""
     greys = large.painting.clone()
     greys[:, 8:40, 16:48], greys[:, 136:168, 16:48] = 60.0, 180.0
@@ -50,7 +50,7 @@ def test_tones_come_from_what_either_field_matched(large):
 
 @pytest.mark.parametrize("filled, light", [(0.0, 0.25), (0.5, 0.375), (1.0, 0.5)])
 def test_lightness_counts_matches_as_often_as_they_were_matched_unless_it_is_a_scene(
-    large, monkeypatch, filled, light
+    large, unlit, monkeypatch, filled, light
 ):
     """A quarter of the object is matched to as much of a light area as three quarters are to a dark one."""
     greys = large.painting.clone()
@@ -124,7 +124,9 @@ def test_what_was_of_two_colours_keeps_two_hues_without_their_blotches(large):
     assert apart(after, inside, blotch) < 0.3 * apart(picture, inside, blotch)
 
 
-def test_a_flat_object_gets_fewer_lumps_of_light_but_keeps_its_strokes_and_its_mean(large, monkeypatch):
+def test_a_flat_object_gets_fewer_lumps_of_light_but_keeps_its_strokes_and_its_mean(
+    large, unlit, monkeypatch
+):
     """One half lighter than the other and strokes of one pixel in four, on an object of one grey."""
     _, field, grey, _, stroke = blotched(large, flat(120.0, 120, 120), 0.0)
     left = torch.arange(len(stroke)) < len(stroke) // 2
@@ -154,7 +156,7 @@ def test_where_nothing_was_matched_tones_stay(large):
 
 
 def test_darks_are_deeper_than_those_of_the_matches_within_the_painting_and_lights_are_not(
-    large, monkeypatch
+    large, unlit, monkeypatch
 ):
     monkeypatch.setattr(closing, "LIGHT_EVENED", 0.0)
     picture, inside = large.region.of(large.naive), core(large)
@@ -168,6 +170,55 @@ def test_darks_are_deeper_than_those_of_the_matches_within_the_painting_and_ligh
     plain, deeper = lightness(1.0), lightness(1.3)
     assert plain[1] - deeper[1] > 2 and (plain[2] - deeper[2]).abs() < 1
     assert lightness(9.0, lift=100.0)[0] > rgb_to_lab(torch.full((3, 1, 1), 100 / 255))[0].item() - 2
+
+
+def lit(scene: Scene, naive: torch.Tensor, matched: float, ends: tuple[float, float]) -> torch.Tensor:
+    """The lightness, 0..100 (h, w), of a grey object `naive` (H, W) that was painted in one grey and `matched` to such a
+    one, in a painting whose darkest and lightest fifths are the `ends`; all 0..255."""
+    painting = torch.full_like(scene.painting, matched)
+    painting[:, : SIZE[0] // 5], painting[:, -SIZE[0] // 5 :] = ends
+    told = replace(scene, painting=painting, naive=naive.expand_as(painting))
+    picture = torch.full_like(scene.region.of(painting), matched)
+    return rgb_to_lab(toned(picture, everywhere(scene, 13, 3), told) / 255)[0]
+
+
+def grey(value: float) -> float:
+    """Of 0..255: L of CIELAB."""
+    return rgb_to_lab(torch.full((3, 1, 1), value / 255))[0].item()
+
+
+BLOCKS = torch.arange(SIZE[1]) // 40 % 2 == 0
+
+
+def test_an_object_matched_to_one_grey_has_half_of_its_own_light_and_shadow(large):
+    naive = torch.where(BLOCKS, 80.0, 160.0).expand(SIZE)
+    found, inside = lit(large, naive, 128.0, (20.0, 240.0)), core(large)
+    dark = BLOCKS[large.region.left : large.region.right]
+    for columns, own in ((dark, 80.0), (~dark, 160.0)):
+        half = (grey(128.0) + grey(own)) / 2
+        assert found[inside & columns].mean().item() == pytest.approx(half, abs=3.0)
+
+
+def test_what_the_painting_has_no_light_for_keeps_its_contrast_as_far_as_that_goes(large):
+    """Black and white, between a dark grey and a middle one: half of the way to those."""
+    naive = torch.where(BLOCKS, 5.0, 250.0).expand(SIZE)
+    found, inside = lit(large, naive, 100.0, (70.0, 150.0)), core(large)
+    dark = BLOCKS[large.region.left : large.region.right]
+    for columns, own in ((dark, 70.0), (~dark, 150.0)):
+        half = (grey(100.0) + grey(own)) / 2
+        assert found[inside & columns].mean().item() == pytest.approx(half, abs=3.0)
+
+
+@pytest.mark.parametrize("filled, share", [(0.0, 0.0), (0.5, 0.25), (1.0, 0.5)])
+def test_a_scene_keeps_half_of_the_light_that_pass_2_left(large, monkeypatch, filled, share):
+    """Pasted and painted in a light grey, matched to a dark one."""
+    monkeypatch.setattr(Scene, "filled", lambda self: filled)
+    monkeypatch.setattr(closing, "OWN_LIGHT", 0.0)
+    painting = torch.full_like(large.painting, 60.0)
+    told = replace(large, painting=painting, naive=torch.full_like(painting, 180.0))
+    picture = torch.full_like(large.region.of(painting), 180.0)
+    found = rgb_to_lab(toned(picture, everywhere(large, 13, 3), told) / 255)[0][core(large)].mean().item()
+    assert (found - grey(60.0)) / (grey(180.0) - grey(60.0)) == pytest.approx(share, abs=0.02)
 
 
 BROWN, RED, GREY = flat(150.0, 115, 85), flat(185.0, 50, 45), flat(120.0, 120, 120)
@@ -230,8 +281,9 @@ def test_busy_places_take_other_hues_where_the_matches_are_of_few_colours(large)
     strokes = torch.where(torch.arange(SIZE[1]) // 2 % 2 == 0, flat(60.0, 110, 220), flat(230.0, 200, 30))
     scene = replace(large, painting=RED.expand_as(large.painting), naive=RED.expand_as(large.painting))
     chroma = rgb_to_lab(large.region.of(strokes.expand_as(large.painting)) / 255)[1:]
+    palette = closing._palette(scene)
     few, many = (
-        (closing._found_hues(chroma, torch.tensor(count), scene) - chroma)[:, core(large)].norm()
+        (closing._found_hues(chroma, torch.tensor(count), palette, scene) - chroma)[:, core(large)].norm()
         for count in (0.0, 1.0)
     )
     assert few > 5 * many

@@ -32,7 +32,7 @@ def test_only_the_object_and_a_thin_rim_take_other_colours(change):
 
 
 @pytest.mark.parametrize("change", [recolored, toned])
-def test_the_object_takes_the_mean_colour_of_its_matches(large, change):
+def test_the_object_takes_the_mean_colour_of_its_matches(large, unlit, change):
     """All cells are matched to one, and that has one colour."""
     flat = large.painting.clone()
     flat[:, 8:40, 16:48] = torch.tensor([140.0, 125.0, 110.0]).view(3, 1, 1)

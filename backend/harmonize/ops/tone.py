@@ -40,14 +40,16 @@ def deepened(tones: Tensor, times: float, least: Tensor | float) -> Tensor:
     return torch.where(tones < mean, torch.minimum(tones, further.clamp_min(least)), tones)
 
 
-def range_fit(own: tuple[float, float], wanted: tuple[float, float], most: float) -> tuple[float, float]:
+def range_fit(
+    own: tuple[float, float], wanted: tuple[float, float], least: float, most: float
+) -> tuple[float, float]:
     """Gain and offset of the rising line that brings the range `own` into `wanted`, both (least, greatest).
 
-    The gain is `most` at most and 1 / `most` at least. A range that is narrower then lies inside `wanted` as near as it
+    The gain is between `least` and `most`. A range that is narrower then lies inside `wanted` as near as it
     can to where it was; a wider one has the same middle.
     """
     (low, high), (floor, ceiling) = own, wanted
-    gain = min(max((ceiling - floor) / max(high - low, 1e-6), 1 / most), most)
+    gain = min(max((ceiling - floor) / max(high - low, 1e-6), least), most)
     before, middle = (low + high) / 2, (floor + ceiling) / 2
     spare = max(0.0, (ceiling - floor - gain * (high - low)) / 2)
     return gain, min(max(before, middle - spare), middle + spare) - gain * before

@@ -79,7 +79,7 @@ def on(line, values):
     ],
 )
 def test_a_range_is_brought_into_another(own, wanted, found):
-    assert on(range_fit(own, wanted, 1.5), own) == pytest.approx(found)
+    assert on(range_fit(own, wanted, 1 / 1.5, 1.5), own) == pytest.approx(found)
 
 
 ranges = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ends: tuple(sorted(ends)))
@@ -87,7 +87,7 @@ ranges = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ends: tuple(sort
 
 @given(ranges, ranges, st.floats(1, 3))
 def test_gains_are_bounded_and_what_fits_lies_within(own, wanted, most):
-    gain, _ = line = range_fit(own, wanted, most)
+    gain, _ = line = range_fit(own, wanted, 1 / most, most)
     assert 1 / most <= gain <= most
     low, high = on(line, own)
     if high - low > wanted[1] - wanted[0] + 1e-5:
