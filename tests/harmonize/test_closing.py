@@ -187,25 +187,23 @@ def grey(value: float) -> float:
     return rgb_to_lab(torch.full((3, 1, 1), value / 255))[0].item()
 
 
-BLOCKS = torch.arange(SIZE[1]) // 40 % 2 == 0
-
-
-def test_an_object_matched_to_one_grey_has_half_of_its_own_light_and_shadow(large):
-    naive = torch.where(BLOCKS, 80.0, 160.0).expand(SIZE)
-    found, inside = lit(large, naive, 128.0, (20.0, 240.0)), core(large)
-    dark = BLOCKS[large.region.left : large.region.right]
-    for columns, own in ((dark, 80.0), (~dark, 160.0)):
-        half = (grey(128.0) + grey(own)) / 2
-        assert found[inside & columns].mean().item() == pytest.approx(half, abs=3.0)
-
-
-def test_what_the_painting_has_no_light_for_keeps_its_contrast_as_far_as_that_goes(large):
-    """Black and white, between a dark grey and a middle one: half of the way to those."""
-    naive = torch.where(BLOCKS, 5.0, 250.0).expand(SIZE)
-    found, inside = lit(large, naive, 100.0, (70.0, 150.0)), core(large)
-    dark = BLOCKS[large.region.left : large.region.right]
-    for columns, own in ((dark, 70.0), (~dark, 150.0)):
-        half = (grey(100.0) + grey(own)) / 2
+@pytest.mark.parametrize(
+    "pasted, matched, ends, wanted",
+    [
+        ((80.0, 160.0), 128.0, (20.0, 240.0), (80.0, 160.0)),
+        ((5.0, 250.0), 100.0, (70.0, 150.0), (70.0, 150.0)),  # black and white, of which it has neither
+        ((80.0, 250.0), 128.0, (20.0, 190.0), (80.0, 190.0)),
+    ],
+)
+def test_an_object_has_half_of_its_own_light_and_shadow_as_the_painting_has_them(
+    large, pasted, matched, ends, wanted
+):
+    """Blocks of two greys, all matched to one."""
+    dark = torch.arange(SIZE[1]) // 40 % 2 == 0
+    found = lit(large, torch.where(dark, *pasted).expand(SIZE), matched, ends)
+    blocks, inside = dark[large.region.left : large.region.right], core(large)
+    for columns, own in zip((blocks, ~blocks), wanted):
+        half = (grey(matched) + grey(own)) / 2
         assert found[inside & columns].mean().item() == pytest.approx(half, abs=3.0)
 
 

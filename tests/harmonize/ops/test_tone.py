@@ -85,10 +85,10 @@ def test_a_range_is_brought_into_another(own, wanted, found):
 ranges = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ends: tuple(sorted(ends)))
 
 
-@given(ranges, ranges, st.floats(1, 3))
-def test_gains_are_bounded_and_what_fits_lies_within(own, wanted, most):
-    gain, _ = line = range_fit(own, wanted, 1 / most, most)
-    assert 1 / most <= gain <= most
+@given(ranges, ranges, st.floats(0.1, 1), st.floats(1, 3))
+def test_gains_are_bounded_and_what_fits_lies_within(own, wanted, least, most):
+    gain, _ = line = range_fit(own, wanted, least, most)
+    assert least <= gain <= most
     low, high = on(line, own)
     if high - low > wanted[1] - wanted[0] + 1e-5:
         assert low < wanted[0] - 1e-6 and high > wanted[1] + 1e-6
