@@ -14,6 +14,11 @@ from tests.harmonize.fields import SIZE, anywhere, cells, everywhere, toned
 from tests.harmonize.scenes import core
 
 
+def grey(value: float) -> float:
+    """Of 0..255: L of CIELAB."""
+    return rgb_to_lab(torch.full((3, 1, 1), value / 255))[0].item()
+
+
 def test_toned_has_the_lightness_of_the_matched_set(large, unlit, monkeypatch):
     """Within what a contrast may become: matched to flat grey the object keeps its form, faintly. Evening out, which
     gives back the object's own contrast, is left to its own test."""
@@ -62,10 +67,8 @@ def test_lightness_counts_matches_as_often_as_they_were_matched_unless_it_is_a_s
     monkeypatch.setattr(closing, "DARKS", 1.0)
     noise = torch.rand(inside.shape, generator=torch.Generator().manual_seed(0))
     picture = (40 + 180 * noise).expand(3, *inside.shape)
-    ends = rgb_to_lab(torch.tensor([60.0, 180.0]).view(1, 1, 2).expand(3, 1, 2) / 255)[0, 0]
     found = rgb_to_lab(toned(picture, field, replace(large, painting=greys)) / 255)[0][inside].mean()
-    share = (found - ends[0]) / (ends[1] - ends[0])
-    assert share == pytest.approx(light, abs=0.06)
+    assert (found - grey(60.0)) / (grey(180.0) - grey(60.0)) == pytest.approx(light, abs=0.06)
 
 
 def blotched(large, naive, saturation: float) -> tuple:
@@ -169,7 +172,7 @@ def test_darks_are_deeper_than_those_of_the_matches_within_the_painting_and_ligh
 
     plain, deeper = lightness(1.0), lightness(1.3)
     assert plain[1] - deeper[1] > 2 and (plain[2] - deeper[2]).abs() < 1
-    assert lightness(9.0, lift=100.0)[0] > rgb_to_lab(torch.full((3, 1, 1), 100 / 255))[0].item() - 2
+    assert lightness(9.0, lift=100.0)[0] > grey(100.0) - 2
 
 
 def lit(scene: Scene, naive: torch.Tensor, matched: float, ends: tuple[float, float]) -> torch.Tensor:
@@ -180,11 +183,6 @@ def lit(scene: Scene, naive: torch.Tensor, matched: float, ends: tuple[float, fl
     told = replace(scene, painting=painting, naive=naive.expand_as(painting))
     picture = torch.full_like(scene.region.of(painting), matched)
     return rgb_to_lab(toned(picture, everywhere(scene, 13, 3), told) / 255)[0]
-
-
-def grey(value: float) -> float:
-    """Of 0..255: L of CIELAB."""
-    return rgb_to_lab(torch.full((3, 1, 1), value / 255))[0].item()
 
 
 @pytest.mark.parametrize(
