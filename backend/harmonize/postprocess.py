@@ -131,7 +131,7 @@ def synthesize(
     laid = _laid(image, painting, naive, wanted, seed, coherence, laying, on_proposal)
     contrast = base_contrast(own)
     detail = image - _base(image, contrast)
-    laid = _following(image, torch.where(wanted, laid, image), STROKE_CONTRAST * own)
+    laid = _following(image, torch.where(wanted, laid, image), max(STROKE_CONTRAST * own, BASE_LIMITS[0]))
     rebuilt = (_base(laid, contrast) + detail).clamp(0, 1)
     hue = _lost_hue(rebuilt, image, wanted, HUE_REACH * max(painting.shape[1:]))
     kept = HUE_KEPT * variety(rgb_to_lab(painting)[1:].flatten(1))

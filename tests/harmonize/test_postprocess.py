@@ -286,3 +286,12 @@ def test_the_base_begins_at_a_contrast_that_grows_with_the_paintings_own(generat
         2 * faint, rel=0.01
     )
     assert (flat, wild) == BASE_LIMITS
+
+
+@pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
+def test_a_painting_of_one_tone_gives_that_tone(grey, generator):
+    """A blank canvas: there is no stroke to tell from the rest."""
+    painting = torch.full((3, 48, 56), grey)
+    image = (painting + 0.01 * torch.randn(painting.shape, generator=generator)).clamp(0, 1)
+    result = synthesize(image, painting, image, torch.ones(1, 48, 56), seed=0)
+    assert torch.isfinite(result).all() and (result - grey).abs().max() < 0.05
