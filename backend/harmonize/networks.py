@@ -40,6 +40,10 @@ PACKAGED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8
 # the paper's loss weights balance.
 CALIBRATED_MEANS = (22.7, 124.0, 261.0, 162.0, 17.6)
 
+# In float16, which ends at 65504, stripes of single pixels would be infinite at relu3_1, and with them a painting's
+# statistics; photographs and paintings come to some 31000. The gradient of pass 2's Gram term has room for this much.
+MOST_IN_HALF = 30000.0
+
 AT_ONCE = 1 << 19  # a painting's pixels of which features are computed at once: all of a square of 700 px
 
 Weights = Mapping[str, "tuple[Tensor, Tensor]"]
@@ -123,7 +127,8 @@ class Network:
         for layer in self._layers:
             if layer.pooled:
                 x = F.max_pool2d(x, 2)
-            x = F.relu_(F.conv2d(x, layer.weight, layer.bias, padding=1))
+            x = F.conv2d(x, layer.weight, layer.bias, padding=1)
+            x = F.hardtanh_(x, 0.0, MOST_IN_HALF) if self.dtype == torch.float16 else F.relu_(x)
             if layer.name in wanted:
                 x = tap(layer.name, x) if tap else x
                 found[layer.name] = x

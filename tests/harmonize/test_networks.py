@@ -8,7 +8,7 @@ from torchvision.models import VGG16_Weights, VGG19_Weights, vgg
 
 from backend.harmonize import networks
 from backend.harmonize.errors import WeightsUnavailable
-from backend.harmonize.networks import CALIBRATED_MEANS, Network, calibration_picture, load
+from backend.harmonize.networks import CALIBRATED_MEANS, MOST_IN_HALF, Network, calibration_picture, load
 from tests.harmonize.scenes import random_weights
 
 TAPS = [f"relu{block}_1" for block in range(1, 6)]
@@ -255,3 +255,18 @@ def test_features_come_in_the_memory_format_asked_for_and_are_the_same(thin, lay
     found, expected = (net.features(picture, ("relu3_1",))["relu3_1"] for net in (other, thin))
     assert found.is_contiguous(memory_format=layout)
     assert (found - expected).abs().max() < 1e-5 * expected.max()  # sums in another order
+
+
+def test_in_float16_fine_stripes_are_not_infinite():
+    """Their strongest responses are beyond what it holds; a picture's others stay what they are."""
+    packaged, cpu = load("packaged"), torch.device("cpu")
+    striped = calibration_picture(96)
+    striped[..., :32] = 255.0 * (torch.arange(32) % 2)
+    with torch.no_grad():
+        found, expected = (
+            packaged.to(cpu, kind).features(striped, ("relu3_1",))["relu3_1"].float()
+            for kind in (torch.float16, torch.float32)
+        )
+    assert expected.max() > torch.finfo(torch.float16).max and found.max() == MOST_IN_HALF
+    far = (..., slice(16, None))
+    assert (found[far] - expected[far]).norm() < 0.01 * expected[far].norm()

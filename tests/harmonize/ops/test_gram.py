@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from backend.harmonize.networks import MOST_IN_HALF
 from backend.harmonize.ops.gram import gram, gram_gradient
 from tests.oracles import gram as oracle
 
@@ -77,3 +78,16 @@ def test_an_empty_mask_is_not_a_division_by_zero(case):
     features, _, target = case
     gradient, loss = gram_gradient(features, torch.zeros(15), target)
     assert gradient.abs().max() == 0 and torch.isfinite(loss)
+
+
+def test_of_the_strongest_features_float16_holds_the_gradient_is_the_same(generator):
+    """One channel is to change with all others, whose strongest responses add up."""
+    features = MOST_IN_HALF * (0.8 + 0.2 * torch.rand(64, 100, generator=generator))
+    weight, difference = torch.ones(100), torch.zeros(64, 64)
+    difference[0] = difference[:, 0] = 1e7
+    target = gram(features, weight) - difference
+    expected, found = (
+        gram_gradient(features.to(kind), weight, target)[0] for kind in (torch.float32, torch.float16)
+    )
+    assert torch.isfinite(found).all()
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=0)
