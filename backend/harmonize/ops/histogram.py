@@ -22,10 +22,12 @@ RANKED = 1 << 13
 def quantiles(features: Tensor, count: int = BINS) -> Tensor:
     """Sorted values of (C, N) at `count` + 1 equally spaced ranks from smallest to largest: (C, count + 1)."""
     ordered = features.float().sort(dim=1).values
-    rank = torch.linspace(0, features.shape[1] - 1, count + 1, device=features.device)
-    low = rank.floor().long()
-    high = rank.ceil().long()
-    return torch.lerp(ordered[:, low], ordered[:, high], rank - low)
+    last = features.shape[1] - 1
+    # In whole numbers: in float32 the last of more than 2^24 ranks would lie beyond the last value.
+    rank = torch.arange(count + 1, device=features.device) * last
+    low = rank // count
+    high = (low + 1).clamp_max(last)
+    return torch.lerp(ordered[:, low], ordered[:, high], (rank % count) / count)
 
 
 def remap(features: Tensor, weight: Tensor, target: Tensor, bins: int = BINS) -> Tensor:

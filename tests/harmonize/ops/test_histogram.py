@@ -137,3 +137,9 @@ def test_what_is_not_a_number_comes_out_as_such():
     features[0, 3] = torch.nan
     gradient, _ = histogram_gradient(features, torch.ones(40), quantiles(torch.rand(2, 50)))
     assert torch.isnan(gradient[0, 3]) and torch.isfinite(gradient[1]).all()
+
+
+def test_quantiles_of_more_values_than_float32_can_count():
+    values = torch.arange(2**25, dtype=torch.float32)[None]
+    found = quantiles(values, 4)[0].tolist()
+    assert found == pytest.approx([0, 2**23, 2**24, 3 * 2**23, 2**25], rel=1e-6)
