@@ -12,7 +12,7 @@ import torch
 
 from backend import machine
 from backend.harmonize import networks
-from backend.harmonize.composite import Composite, extent
+from backend.harmonize.composite import Composite, extent, longest_side
 from backend.harmonize.config import Config, coarse_to_fine, published
 from backend.harmonize.errors import OutOfMemory
 from backend.harmonize.memo import Memo
@@ -99,7 +99,7 @@ def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
     schedule = str(settings["schedule"])
     scale = working_scale(bounds, Box(0, 0, width, height), int(settings["resolution"]))
     scale *= float(settings["supersampling"])
-    side = scale * max(bounds.width, bounds.height)
+    side = scale * longest_side(composite.mask)
     passes = SCHEDULES[schedule](settings["first_iterations"], settings["second_iterations"], side)
     return Config(
         style_level=None if settings["style"] == AUTO else float(settings["style"]),

@@ -24,6 +24,7 @@ CELL = 16
 SMALLEST_SIDE = 32
 MASK_LEVEL = 1 / 255
 FAINT = 0.1  # a mask that nowhere exceeds the loose mask's cut leaves nothing to paint
+PARTS = 128  # cells along the mask's long side, by which an object's separate parts are told apart
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ def changed(composite: Composite, picture: Tensor, scene: Scene, repainted: floa
     this the share `repainted` (0..1) is taken away.
     """
     size = tuple(scene.naive.shape[1:])
-    before = resize(composite.naive.to(picture.device), tuple(picture.shape[1:])) * 255
+    before = resize(composite.naive.to(picture.device), tuple(picture.shape[1:])).clamp(0, 1) * 255
     own = torch.lerp(scene.naive, resize(before, size), repainted)
     return torch.lerp(scene.painting, (own + resize(picture - before, size)).clamp(0, 255), scene.loose)
 
@@ -266,6 +267,28 @@ def _whole(size: tuple[int, int]) -> Region:
 def extent(mask: Tensor) -> Region:
     """The bounds of the object in a composite's `mask` (1, H, W); what is fainter than FAINT is dirt somewhere."""
     return bounds(mask > FAINT)
+
+
+def longest_side(mask: Tensor) -> int:
+    """The longer side, in pixels, of the longest of the object's separate parts in a composite's `mask` (1, H, W): two
+    small things far apart are no large one. Parts are told apart by square cells, PARTS of them along the mask."""
+    where = mask > FAINT
+    height, width = where.shape[1:]
+    cell = math.ceil(max(height, width) / PARTS)
+    cells = F.max_pool2d(where.float(), cell, ceil_mode=True)
+    part, before = cells * torch.arange(1.0, cells.numel() + 1).view_as(cells), cells
+    while not torch.equal(part, before):  # the highest number of each part spreads through it
+        part, before = F.max_pool2d(part, 3, stride=1, padding=1) * cells, part
+    longest = max((part == number for number in part.unique() if number), key=_longer_side)
+    return _longer_side(
+        where & longest.repeat_interleave(cell, 1).repeat_interleave(cell, 2)[:, :height, :width]
+    )
+
+
+def _longer_side(where: Tensor) -> int:
+    """Of the bounds of a bool map (1, H, W), which holds at one place at least."""
+    found = bounds(where)
+    return max(found.bottom - found.top, found.right - found.left)
 
 
 def around(mask: Tensor, margin: int) -> Region:

@@ -24,6 +24,7 @@ MARGIN = 16
 # 100, three of 12 examples begin at full size: content 0.750 to 0.764, style 1.265 to 1.270, texture 14.12 to 14.38, and
 # they are clearer by eye; but little is left to the aims for texture and style.
 SMALLEST_OBJECT = 90
+SMALLEST_FRAME = 64  # so does one of which the whole picture is smaller
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ class Config:
     `second` pass 2's from coarse to fine; `settling`, if any, is how pass 2 goes on after the last patch
     synthesis.
     `full_frame` optimizes the whole picture instead of the region around the object, which has
-    `margin` working pixels of surroundings; levels at which it is smaller than `smallest_object` are left out, but for
-    those of the last one's scale or larger. `published` leaves out what we added: hints to the matching,
-    the start of pass 2, content weight by level, tones after it. The post-process is one for all.
+    `margin` working pixels of surroundings; levels at which its longest part is smaller than `smallest_object`, or the
+    picture than SMALLEST_FRAME, are left out, but for those of the last one's scale or larger.
+    `published` leaves out what we added: hints to the matching, the start of pass 2, content weight by level, tones
+    after it. The post-process is one for all.
     """
 
     style_level: float | None
@@ -67,6 +69,21 @@ class Config:
     margin: int = MARGIN
     smallest_object: int = SMALLEST_OBJECT
     published: bool = False
+
+
+def fitting(config: Config, longest: int, side: int) -> tuple[Level, ...]:
+    """Levels of pass 2 at which an object whose longest part is `longest` pixels, in a picture of `side` at least, is large
+    enough to be painted; those of the last one's scale and larger always stay.
+
+    A level that is too coarse gives its iterations to none: a small object costs little at full size.
+    """
+
+    def fits(level: Level) -> bool:
+        scale = level.scale * config.working_scale
+        return longest * scale >= config.smallest_object and side * scale >= SMALLEST_FRAME
+
+    last = config.second[-1].scale
+    return tuple(level for level in config.second if level.scale >= last or fits(level))
 
 
 # What deep layers ask for changes slowly, and most of the arithmetic is theirs.
@@ -104,7 +121,7 @@ class Schedule(NamedTuple):
 
 def coarse_to_fine(first_iterations: int, second_iterations: int, side: float) -> Schedule:
     """Large moves at half size, where an iteration costs a quarter; the strokes at full size, of a small object the
-    first larger. `side` is the object's longer one, in working pixels.
+    first larger. `side` is the longer one of the object's longest part, in working pixels.
 
     Deviation from the paper (one scale, L-BFGS): the bench folder's README has the measured effect.
     """
@@ -141,8 +158,12 @@ def _rounds(iterations: int, pace: float) -> Iterator[Plan]:
 
 
 def published(first_iterations: int, second_iterations: int, side: float) -> Schedule:
-    """One scale and L-BFGS for both passes, as published (Luan et al. 2018, section 4), whatever the object's `side`."""
+    """One scale and L-BFGS for both passes, as published (Luan et al. 2018, section 4), whatever the object's `side`.
+
+    The rates are the authors' implementation's: its optimizer's default for pass 1, a tenth for pass 2.
+    """
     first, second = (
-        Level(1.0, Plan(count, method="lbfgs")) for count in (first_iterations, second_iterations)
+        Level(1.0, Plan(count, method="lbfgs", rate=rate))
+        for count, rate in ((first_iterations, 1.0), (second_iterations, 0.1))
     )
     return Schedule(first, (second,), None)

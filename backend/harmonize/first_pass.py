@@ -34,12 +34,14 @@ def first_pass(
     source: dict[str, Tensor],
     plan: Plan,
     on_iteration: OnIteration,
-    hinted: bool = True,
+    published: bool = False,
 ) -> Tensor:
     """The naive picture with the painting's coarse style: the scene's region, (3, h, w) 0..255.
 
-    `source` holds the painting's features (1, C, H, W) at STYLE_LAYERS; `hinted` tells the
-    matching colours and places (`Scene.hints`).
+    `source` holds the painting's features (1, C, H, W) at STYLE_LAYERS.
+    Deviations, left out with `published`: the matching is told colours and places (`Scene.hints`), and content is the
+    mean over what the mask weighs, as style is; the authors' is the mean over the whole frame, so that there a small
+    object keeps less of its form.
     """
     naive, mask = scene.region.of(scene.naive), scene.region.of(scene.loose)
     masks = down_the_network(mask, network.structure, STYLE_LAYERS)
@@ -51,14 +53,17 @@ def first_pass(
         weight = masks[layer].flatten()[positions[layer]]
         where = asked(masks[layer])
         own, other = features[layer][0], source[layer][0]
-        hints = scene.hints(tuple(own.shape[1:]), tuple(other.shape[1:])) if hinted else None
+        hints = None if published else scene.hints(tuple(own.shape[1:]), tuple(other.shape[1:]))
         field = nearest_neighbours(own, other, where, hints=hints)
         matched = other[:, field[0][where], field[1][where]]
         target = gram(matched, masks[layer][0][where])
         terms[layer] = [(STYLE_WEIGHT, partial(gram_gradient, weight=weight, target=target))]
         if layer == CONTENT_LAYER:
             kept = own.flatten(1)[:, positions[layer]].float()
-            terms[layer].append((CONTENT_WEIGHT, partial(content_gradient, target=kept, weight=weight)))
+            share = masks[layer].mean().item() if published else 1.0
+            terms[layer].append(
+                (CONTENT_WEIGHT * share, partial(content_gradient, target=kept, weight=weight))
+            )
 
     scale = _gradient_scale(features, positions, terms)
     scaled = {layer: [(weight * scale, term) for weight, term in of] for layer, of in terms.items()}

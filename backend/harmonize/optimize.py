@@ -22,7 +22,7 @@ OnIteration = Callable[[int, Tensor, "dict[str, Tensor]"], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """How one level is optimized: `method` "adam" or "lbfgs", `step` in 0..255 units for adam.
+    """How one level is optimized: `method` "adam" or "lbfgs", `step` in 0..255 units for adam, `rate` that of L-BFGS.
 
     `bands` is the number of octaves of the picture that move on their own under adam: 1 is plain
     pixels; with more, large areas change colour as fast as single pixels do. `chroma` is how far
@@ -36,12 +36,11 @@ class Plan:
     bands: int = 2
     chroma: tuple[float, ...] = (0.25, 0.5, 1.0)
     deep_every: int = 1
+    rate: float = 0.1
 
 
-# L-BFGS as in the authors' implementation of pass 2; a step never moves a pixel further than this.
-LBFGS_STEP = 0.1
-LBFGS_HISTORY = 20
-LARGEST_STEP = 16.0
+LBFGS_HISTORY = 100  # as in the authors' implementation, by their optimizer's default
+LARGEST_STEP = 16.0  # no step moves a pixel further than this
 RUNAWAY = 100.0  # a direction this many times its running size is no direction
 
 
@@ -202,7 +201,7 @@ class _Clamp(torch.autograd.Function):
 
 def _optimizer(deltas: Sequence[Tensor], mask: Tensor, plan: Plan) -> _OctaveAdam | _Lbfgs:
     if plan.method == "lbfgs":
-        return _Lbfgs(deltas, lr=LBFGS_STEP, max_iter=1, history_size=LBFGS_HISTORY)
+        return _Lbfgs(deltas, lr=plan.rate, max_iter=1, history_size=LBFGS_HISTORY)
     return _OctaveAdam(deltas, plan.step, (mask > 0).float().mean().clamp_min(1e-6))
 
 

@@ -13,22 +13,31 @@ from torch import Tensor
 
 from . import postprocess
 from .closing import toned, with_own_colours
-from .composite import SMALLEST_SIDE, Composite, Scene, changed, extent, grown, near, resize
-from .config import REFERENCE_SIZE, Config, Level
+from .composite import SMALLEST_SIDE, Composite, Scene, changed, grown, longest_side, near, resize
+from .config import REFERENCE_SIZE, Config, Level, fitting
 from .errors import Cancelled
 from .first_pass import STYLE_LAYERS as FIRST_LAYERS
 from .first_pass import first_pass
 from .memo import Memo, digest
 from .networks import Network
 from .ops.field import Mapping
-from .ops.masks import feather_reach, feathered, loose_mask, loose_reach
+from .ops.masks import loose_mask, loose_reach, shown, shown_reach
 from .optimize import OnIteration, Plan
 from .progress import Progress, Stage
 from .recolor import begun
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
 from .second_pass import carried, match, second_pass, statistics
 from .step import OnStep, ignore
-from .style_level import Weights, boldness, coarseness, content_weight, estimate, weights, with_histograms
+from .style_level import (
+    ROUGHNESS,
+    Weights,
+    boldness,
+    coarseness,
+    content_weight,
+    estimate,
+    weights,
+    with_histograms,
+)
 
 ALPHA_CUT = 1 / 512  # a weight that rounds to nothing in 8 bits is nothing
 # In full-resolution iterations over equally many pixels: offering every position a match, in patch synthesis and when
@@ -76,10 +85,11 @@ class _Run:
     def __init__(self, composite: Composite, network: Network, config: Config, on_step: OnStep, memo: Memo):
         self._composite = grown(composite, config.grow)
         self._network, self._config, self._memo = network, config, memo
-        self._levels = _fitting(config.second, self._composite, config)
+        mask = self._composite.mask
+        self._levels = fitting(config, longest_side(mask), min(mask.shape[1:]))
         scenes = {level.scale: self._scene(level) for level in self._levels}
         self._scenes = [scenes[level.scale] for level in self._levels]
-        self._first_scene = self._scene(_fitting((config.first,), self._composite, config)[0])
+        self._first_scene = self._scene(config.first)
         self._painting_key = digest(composite.painting)
         level = config.style_level
         self.style_level = estimate(composite.painting) if level is None else level
@@ -122,8 +132,8 @@ class _Run:
 
         def make() -> Tensor:
             source = self._source(scene, FIRST_LAYERS)
-            hinted = not self._config.published
-            picture = first_pass(scene, self._network, source, plan, self._on(0, scene), hinted)
+            published = self._config.published
+            picture = first_pass(scene, self._network, source, plan, self._on(0, scene), published)
             return scene.region.paste(scene.naive, picture)
 
         return self._memo.get(("first", *self._first_key()), make)
@@ -210,8 +220,15 @@ class _Run:
     def _weights(self) -> Weights:
         settings, level = self._config, self.style_level
         content = settings.content * (1 if settings.published else content_weight(level))
-        found = weights(self._composite.painting, level, content, settings.smoothness)
+        roughness = 1.0 if settings.published else ROUGHNESS
+        found = weights(self._painting(), level, content, settings.smoothness, roughness)
         return found if settings.published else with_histograms(found, SECOND_LAYERS)
+
+    def _painting(self) -> Tensor:
+        """The painting, 0..1, as large as it is painted at, or the composite's own if that is smaller: a softly scanned
+        canvas is rougher when it is shrunk."""
+        working = self._scenes[-1].painting
+        return working / 255 if self._smaller(tuple(working.shape[1:])) else self._composite.painting
 
     def _closed(self, mapping: Mapping) -> Tensor:
         """The last level's picture with closing tones, clean chroma, the painting's pieces, and settled; its region."""
@@ -262,8 +279,9 @@ class _Run:
 
     def _outcome(self, image: Tensor) -> Outcome:
         """Feathered with the tight mask, leaning inwards: a cut-out's rim carries its old background."""
-        width = self._config.feather
-        alpha = near(self._composite.mask, feather_reach(width), lambda mask: feathered(mask, width))
+        width, mask = self._config.feather, self._composite.mask
+        reach = loose_reach(self._mask_scale(tuple(mask.shape[1:])))
+        alpha = near(mask, shown_reach(width, reach), lambda mask: shown(mask, width, reach))
         alpha = torch.where(alpha < ALPHA_CUT, 0.0, alpha)
         image = image.cpu().float()
         torch.where(alpha > 0, image, self._composite.painting, out=image)
@@ -370,21 +388,3 @@ def _enlarging(levels: int) -> int:
 def _pixels(scene: Scene) -> float:
     part = scene.region.of(scene.loose)
     return float(math.prod(part.shape[1:]))
-
-
-def _fitting(levels: tuple[Level, ...], composite: Composite, config: Config) -> tuple[Level, ...]:
-    """Levels whose object is large enough to be painted; those of the last one's scale and larger always stay.
-
-    A level that is too coarse gives its iterations to none: a small object costs little at full size.
-    """
-    found, side = extent(composite.mask), min(composite.mask.shape[1:])
-    longest = max(found.bottom - found.top, found.right - found.left)
-
-    def fits(level: Level) -> bool:
-        scale = level.scale * config.working_scale
-        return longest * scale >= config.smallest_object and side * scale >= SMALLEST_FRAME
-
-    return tuple(level for level in levels if level.scale >= levels[-1].scale or fits(level))
-
-
-SMALLEST_FRAME = 64

@@ -17,6 +17,7 @@ from backend.harmonize.composite import (
     Scene,
     changed,
     grown,
+    longest_side,
     near,
     resize,
 )
@@ -343,3 +344,36 @@ def test_near_the_object_is_all_that_is_worked_on():
     sizes = []
     near(mask, 5, lambda part: sizes.append(tuple(part.shape)) or part)
     assert sizes == [(1, 48, 48)]  # 59 to 85 and 75 to 101, on whole cells
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_no_change_at_another_size_is_none_however_fine_the_object(value):
+    """Stripes overshoot when they are resampled, in the picture as it was and as it is."""
+    naive = ((torch.arange(64) // 4 % 2).float() * (1 - 2 * value) + value).expand(3, 64, 64).contiguous()
+    mask = torch.zeros(1, 64, 64)
+    mask[:, 8:56, 8:56] = 1
+    composite = Composite(torch.full_like(naive, 0.5), naive, mask)
+    fine, coarse = (Scene.at(composite, (size, size), 8, True, 0.1) for size in (64, 40))
+    unchanged = changed(composite, coarse.naive, fine)
+    torch.testing.assert_close(unchanged, torch.lerp(fine.painting, fine.naive, fine.loose))
+
+
+def rectangles(*boxes: tuple[int, int, int, int]) -> torch.Tensor:
+    mask = torch.zeros(1, 300, 400)
+    for top, left, bottom, right in boxes:
+        mask[:, top:bottom, left:right] = 1
+    return mask
+
+
+@pytest.mark.parametrize(
+    "boxes, side",
+    [
+        ([(20, 30, 81, 70)], 61),
+        ([(20, 30, 60, 70), (200, 300, 257, 340)], 57),
+        ([(20, 30, 260, 40), (250, 40, 260, 390)], 360),  # an L is one
+        ([(20, 30, 60, 70), (60, 70, 100, 111)], 81),  # so is what touches at a corner
+        ([(0, 0, 300, 1), (0, 399, 5, 400)], 300),
+    ],
+)
+def test_the_longest_of_an_objects_parts_is_measured(boxes, side):
+    assert longest_side(rectangles(*boxes)) == side

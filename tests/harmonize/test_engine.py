@@ -119,6 +119,13 @@ def test_faint_dirt_far_from_the_object_does_not_make_it_smaller():
     assert dirty.working_scale == clean.working_scale == 1
 
 
+def test_two_small_things_far_apart_begin_as_each_would():
+    both = composed(700, 700, 60, 60, 100)
+    mask = both.mask + composed(700, 700, 550, 550, 100).mask
+    both, one = (configure(Composite(both.painting, both.naive, m), resolve()) for m in (mask, both.mask))
+    assert [level.scale for level in both.second] == [level.scale for level in one.second]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_makes_a_run(small, preset):
     config = configure(small, resolve(preset))
@@ -130,9 +137,8 @@ def test_paper_is_the_published_setting(small):
     config = configure(small, resolve("paper"))
     levels = [config.first, *config.second]
     assert config.full_frame and len(levels) == 2 and config.settling is None
-    assert {(level.scale, level.plan.iterations, level.plan.method) for level in levels} == {
-        (1.0, 1000, "lbfgs")
-    }
+    plans = [(level.scale, level.plan.iterations, level.plan.method, level.plan.rate) for level in levels]
+    assert plans == [(1.0, 1000, "lbfgs", 1.0), (1.0, 1000, "lbfgs", 0.1)]
     assert PRESETS["paper"]["precision"] == "float32" and PRESETS["paper"]["resolution"] == 700
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from backend.harmonize.composite import Scene
-from backend.harmonize.first_pass import STYLE_LAYERS, first_pass
+from backend.harmonize.first_pass import CONTENT_LAYER, CONTENT_WEIGHT, STYLE_LAYERS, first_pass
 from backend.harmonize.networks import load
+from backend.harmonize.ops.masks import down_the_network
 from backend.harmonize.optimize import Plan
 from tests.harmonize.scenes import composed
 
@@ -19,10 +20,10 @@ def ignore(number, image, losses):
     pass
 
 
-def run(scene: Scene, network, plan: Plan) -> torch.Tensor:
+def run(scene: Scene, network, plan: Plan, published: bool = False) -> torch.Tensor:
     with torch.no_grad():
         source = network.features(scene.painting[None], STYLE_LAYERS)
-    return scene.region.paste(scene.naive, first_pass(scene, network, source, plan, ignore))
+    return scene.region.paste(scene.naive, first_pass(scene, network, source, plan, ignore, published))
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +72,20 @@ def test_in_float16_it_goes_the_same_way(side):
         moved.append((result - scene.naive).flatten())
     assert moved[0].abs().max() > 1
     assert torch.cosine_similarity(*moved, dim=0) > 0.9
+
+
+def test_published_content_is_the_mean_over_the_whole_frame(thin, monkeypatch):
+    """Of an object on a twentieth of the frame it counts about a twentieth of ours."""
+    scene = Scene.at(composed(96, 96, 32, 32, 24), (96, 96), 32, True, mask_scale=0.1)
+    monkeypatch.setattr(Scene, "hints", lambda *_: None)
+    share = down_the_network(scene.loose, thin.structure, (CONTENT_LAYER,))[CONTENT_LAYER].mean().item()
+    assert 0.03 < share < 0.15
+
+    def painted(content: float, published: bool) -> torch.Tensor:
+        monkeypatch.setattr("backend.harmonize.first_pass.CONTENT_WEIGHT", content)
+        return run(scene, thin, Plan(3), published)
+
+    heavy = 1e6 * CONTENT_WEIGHT  # so that it is seen beside style
+    expected = painted(heavy, published=False)
+    assert (painted(heavy, published=True) - expected).abs().max() > 1
+    torch.testing.assert_close(painted(heavy / share, published=True), expected, atol=0.05, rtol=0)

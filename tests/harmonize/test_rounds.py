@@ -5,7 +5,7 @@ import torch
 
 from backend.harmonize import pipeline
 from backend.harmonize.composite import resize
-from backend.harmonize.config import SMALLEST_OBJECT, Level
+from backend.harmonize.config import SMALLEST_OBJECT, Level, fitting
 from backend.harmonize.ops.masks import gaussian_mean
 from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import harmonize
@@ -98,7 +98,6 @@ def test_a_round_may_be_painted_larger_than_the_last(thin, painted, side):
 
 @pytest.mark.parametrize("side, working_scale, levels", [(190, 1.0, 2), (170, 1.0, 1), (190, 0.9, 1)])
 def test_an_object_of_less_than_ninety_pixels_is_not_painted_at_half_size(side, working_scale, levels):
-    composite = composed(300, 280, 20, 20, side)
     two = (Level(0.5, Plan(1)), Level(1.0, Plan(1)))
-    config = short(working_scale=working_scale, smallest_object=SMALLEST_OBJECT)
-    assert pipeline._fitting(two, composite, config) == two[-levels:]
+    config = short(second=two, working_scale=working_scale, smallest_object=SMALLEST_OBJECT)
+    assert fitting(config, longest=side, side=280) == two[-levels:]

@@ -7,6 +7,7 @@ import torch
 
 from backend.harmonize.composite import Composite, Region, Scene, resize
 from backend.harmonize.ops.color import lab_to_rgb
+from backend.harmonize.ops.field import Mapping
 from backend.harmonize.optimize import Plan
 from backend.harmonize.second_pass import (
     SHALLOW,
@@ -256,3 +257,33 @@ def test_variation_alone_smooths(scene, thin):
     object_only = (slice(None), slice(90, 110), slice(98, 118))
     roughness = [(image[object_only].diff(dim=2) ** 2).mean() for image in (scene.naive, result)]
     assert roughness[1] < 0.7 * roughness[0]
+
+
+def test_a_mapping_carried_to_a_larger_scale_tells_its_cells_apart(thin):
+    """What is matched to itself is so at one and a half times the size too, cell by cell."""
+    composite = composed(*SIZE, 88, 96, 48)
+    fine = Scene.at(composite, SIZE, EXACT_MARGIN, False, mask_scale=0.1)
+    large = Scene.at(composite, (312, 336), EXACT_MARGIN, False, mask_scale=0.15)
+    ours, theirs = scene_cells(fine), scene_cells(large)
+    itself = torch.stack(
+        torch.meshgrid(
+            torch.arange(ours.top, ours.bottom), torch.arange(ours.left, ours.right), indexing="ij"
+        )
+    )
+    found = carried(Mapping(itself, itself), fine, large).faithful
+    rows = torch.arange(theirs.top, theirs.bottom)[:, None].expand(found.shape[1:])
+    columns = torch.arange(theirs.left, theirs.right)[None].expand(found.shape[1:])
+    within = (slice(3, -3), slice(3, -3))  # cells whose centres lie in the smaller scene
+    assert torch.equal(found[0][within], rows[within]) and torch.equal(found[1][within], columns[within])
+
+
+@pytest.mark.parametrize("opacity", [0.45, 0.15])
+def test_a_faint_objects_matches_are_its_own_too(thin, opacity):
+    scene = Scene.at(composed(*SIZE, 72, 72, 80), SIZE, EXACT_MARGIN, False, mask_scale=0.1)
+    faint = replace(scene, tight=opacity * scene.tight)  # it looks the same: only the mask differs
+    opaque, found = (
+        match(each.region.of(each.naive), each, thin, features(each, thin)).faithful
+        for each in (scene, faint)
+    )
+    inside = resize(scene.region.of(scene.tight), tuple(opaque.shape[1:]))[0] > 0.9
+    assert (opaque == found).all(dim=0)[inside].float().mean() > 0.6

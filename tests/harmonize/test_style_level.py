@@ -7,6 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.harmonize import pipeline
+from backend.harmonize.composite import Composite, resize
+from backend.harmonize.memo import Memo
+from backend.harmonize.step import ignore
 from backend.harmonize.style_level import (
     HIGHEST,
     LOWEST,
@@ -17,7 +21,7 @@ from backend.harmonize.style_level import (
     weights,
     with_histograms,
 )
-from tests.harmonize.scenes import painted
+from tests.harmonize.scenes import composed, painted, short
 
 
 @given(st.integers(0, 999), st.integers(32, 90), st.integers(32, 90), st.floats(0, 1))
@@ -43,8 +47,10 @@ def test_a_rough_surface_speaks_for_a_visible_hand(generator):
 
 def test_noise_is_the_median_of_squared_neighbour_differences():
     ramp = torch.arange(10.0).expand(3, 8, 10) / 100
-    assert noise(ramp) == pytest.approx(3 * 0.01**2, rel=1e-4)
-    assert noise(ramp.transpose(1, 2)) == pytest.approx(3 * 0.01**2, rel=1e-4)
+    assert noise(ramp) == pytest.approx(0.01**2 / 2, rel=1e-4)
+    assert noise(ramp.transpose(1, 2)) == pytest.approx(0.01**2 / 2, rel=1e-4)
+    red = torch.cat((ramp[:1], torch.zeros(2, 8, 10)))
+    assert noise(red) == 0  # each channel counts by itself
     speck = torch.zeros(3, 9, 9)
     speck[:, 4, 4] = 1
     assert noise(speck) == 0
@@ -89,3 +95,17 @@ def test_histograms_at_four_layers_weigh_what_the_papers_two_do():
     ours = with_histograms(paper, ("relu1_1", "relu2_1", "relu3_1", "relu4_1"))
     assert ours.histogram * len(ours.histogram_layers) == paper.histogram * len(paper.histogram_layers)
     assert (ours.style, ours.content, ours.variation) == (paper.style, paper.content, paper.variation)
+
+
+def test_a_large_canvas_is_as_rough_as_what_is_painted_of_it(thin):
+    """Enlarged softly it has no grain; shrunk to its working size it has, and is not smoothed."""
+    small = composed(128, 128, 40, 40, 40)
+    large = Composite(*(resize(x, (512, 512)).clamp(0, 1) for x in (small.painting, small.naive, small.mask)))
+
+    def variation(composite: Composite, scale: float) -> float:
+        run = pipeline._Run(composite, thin, short(working_scale=scale), ignore, Memo())
+        return run._weights().variation
+
+    assert variation(small, 1.0) == pytest.approx(0, abs=1e-3)
+    assert variation(large, 0.25) == pytest.approx(0, abs=1e-3)
+    assert variation(large, 1.0) > 1

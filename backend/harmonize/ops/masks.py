@@ -94,6 +94,24 @@ def feather_reach(width: float) -> int:
     return max(1, round(3 * width / 2)) + math.ceil(width)
 
 
+def shown(mask: Tensor, width: float, reach: int) -> Tensor:
+    """How much of the finished picture is laid over the painting: (1, H, W), 0..1, `feathered` by `width`.
+
+    What is evenly half transparent over `reach` pixels is laid whole, since through it the painting is seen in the
+    finished picture itself, as in what was pasted; laid half, only a quarter of the object would be seen.
+    """
+    cells = F.max_pool2d(mask[None], reach, ceil_mode=True)
+    cells = F.max_pool2d(cells, 3, stride=1, padding=1)
+    size = [side * reach for side in cells.shape[2:]]
+    highest = F.interpolate(cells, size=size, mode="bilinear")[0, :, : mask.shape[1], : mask.shape[2]]
+    return (feathered(mask, width) / highest.clamp_min(FAINT * mask.max())).clamp_max(1)
+
+
+def shown_reach(width: float, reach: int) -> int:
+    """How many pixels `shown` looks to each side."""
+    return max(feather_reach(width), 3 * reach)
+
+
 def _highest_near(mask: Tensor, reach: int) -> Tensor:
     """The largest value (1, H, W) up to `reach` pixels away in both directions."""
     rows = F.max_pool2d(mask[None], (2 * reach + 1, 1), stride=1, padding=(reach, 0))

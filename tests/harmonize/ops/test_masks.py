@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.harmonize.ops.masks import (
+    FAINT,
     down_the_network,
     feathered,
     gaussian_blur,
     gaussian_mean,
     grow,
     loose_mask,
+    shown,
 )
 from tests.oracles import masks as oracle
 
@@ -152,3 +154,32 @@ def test_a_mean_by_weight_sees_only_what_has_weight(generator):
     mean = gaussian_mean(image, weight, 3.0)
     torch.testing.assert_close(mean[:, 31, :40] + mean[:, 32, :40], torch.full((2, 40), 16.0))
     assert (mean[:, 31, :40] < 8).all() and (mean[:, 31, :40] > 7.5).all()
+
+
+@pytest.mark.parametrize("width", [0.0, 3.0])
+def test_what_is_evenly_half_transparent_is_laid_whole(width):
+    """The picture that is laid has the painting shine through already."""
+    mask = torch.zeros(1, 90, 90)
+    mask[:, 20:70, 20:70] = 0.4
+    alpha = shown(mask, width, reach=8)
+    torch.testing.assert_close(alpha[:, 28:62, 28:62], torch.ones(1, 34, 34))
+    assert (alpha[mask == 0] == 0).all()
+
+
+def test_what_is_opaque_is_laid_as_it_is_feathered():
+    mask = half_plane(64, 32)
+    torch.testing.assert_close(shown(mask, 4.0, reach=8), feathered(mask, 4.0))
+
+
+def test_what_fades_slowly_still_fades():
+    """Never less than by itself, never more than what is half as far along again shows."""
+    ramp = (torch.arange(100) / 99).expand(1, 40, 100).contiguous()
+    alpha = shown(ramp, 0.0, reach=8)
+    assert (alpha >= ramp - 1e-6).all() and (alpha <= 1).all()
+    assert (alpha[:, :, 1:] - alpha[:, :, :-1]).min() > -0.02 and alpha[:, :, 10].max() < 0.6
+
+
+def test_faint_dirt_is_not_laid_whole():
+    mask = half_plane(96, 32)
+    mask[:, 48, 80] = 1 / 255
+    assert shown(mask, 0.0, reach=8)[:, 48, 80] <= 1 / 255 / FAINT
