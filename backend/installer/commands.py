@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -20,11 +21,18 @@ SIZE_GB, ROOM_GB = (6, 10) if CUDA_WHEELS else (1, 3)
 FULL_DISK_BYTES = 20e6
 
 # What pip, venv and the operating system say, and what it means for the user; the first that fits counts.
-EXPLANATIONS = {
+# What the computer lacked for the moment comes first: it tells nothing about what is installed.
+SHORTAGES = {
     r"No space left on device|Errno 28\b|not enough space on the disk|Disk quota exceeded": (
         "The disk is full: free about {room} GB where {home} is, or set PAINTERLY_HOME to a folder on a "
         "larger disk, and run install.py again."
     ),
+    r"MemoryError|bad_alloc|Cannot allocate memory|WinError 1455|paging file is too small": (
+        "There was not enough memory: close other programs and run install.py again."
+    ),
+}
+EXPLANATIONS = {
+    **SHORTAGES,
     r"CERTIFICATE_VERIFY_FAILED|certificate verify failed": (
         "The package server's certificate was not accepted: check this computer's date and its proxy, and "
         "run install.py again."
@@ -47,9 +55,6 @@ EXPLANATIONS = {
         "There is no {what} for Python {python} on this computer: run install.py with another Python from "
         "{oldest} to {newest}."
     ),
-    r"MemoryError|Cannot allocate memory": (
-        "There was not enough memory: close other programs and run install.py again."
-    ),
 }
 
 
@@ -57,11 +62,13 @@ class Failure(Exception):
     """Setting up cannot go on; the message is one sentence: what happened and what to do."""
 
 
+class Shortage(Failure):
+    """Memory or room was lacking: whether what is installed works is not known."""
+
+
 def explain(said: list[str], code: int, doing: str, at: Places) -> str:
     """One sentence for a command that ended with `code` after printing the lines `said`."""
-    text = "\n".join(said)
-    if _disk_is_full(at):  # not everything that fails for it says so
-        text += "\nNo space left on device"
+    text = _all_that_is_known(said, code, at)
     for pattern, sentence in EXPLANATIONS.items():
         found = re.search(pattern, text)
         if found:
@@ -71,6 +78,23 @@ def explain(said: list[str], code: int, doing: str, at: Places) -> str:
             )  # fmt: skip
     last = next((line.strip() for line in reversed(said) if line.strip()), f"exit code {code}")
     return f"{doing} failed ({last}): run install.py again, and if it fails again report {at.logfile}."
+
+
+def as_failure(said: list[str], code: int, doing: str, at: Places) -> Failure:
+    """What `explain` says, as the exception to raise."""
+    text = _all_that_is_known(said, code, at)
+    lacking = any(re.search(pattern, text) for pattern in SHORTAGES)
+    return (Shortage if lacking else Failure)(explain(said, code, doing, at))
+
+
+def _all_that_is_known(said: list[str], code: int, at: Places) -> str:
+    """`said` as one text, with what not every command says that fails for it."""
+    known = list(said)
+    if _disk_is_full(at):
+        known.append("No space left on device")
+    if sys.platform == "linux" and code == -signal.SIGKILL:  # the kernel ends who takes the last memory
+        known.append("Cannot allocate memory")
+    return "\n".join(known)
 
 
 def _disk_is_full(at: Places) -> bool:
@@ -135,7 +159,7 @@ def run_logged(at: Places, command: list[str], doing: str) -> None:
                 child.terminate()
                 raise
     if child.returncode:
-        raise Failure(explain(said, child.returncode, doing, at))
+        raise as_failure(said, child.returncode, doing, at)
 
 
 def tell_download(line: str) -> None:

@@ -16,12 +16,14 @@ from typing import BinaryIO
 
 from plugin.painterly.protocol.places import Places
 
-from .commands import NEWEST, OLDEST, ROOM_GB, SIZE_GB, Failure, dotted, explain, run_logged, say
+from .commands import NEWEST, OLDEST, ROOM_GB, SIZE_GB, Failure, Shortage, dotted, explain, run_logged, say
 from .wanted import BUILD_TOOL, WEIGHTS, Wanted, damaged_packages, site_packages, source_files
 
 KEY_IMPORTS = "torch, torchvision, numpy, PIL, zmq, h5py, pyvips, backend, plugin.painterly.protocol"
 TEST_IMPORTS = "pytest, hypothesis"
 LOCK_PATIENCE_SECONDS = 3600.0
+# How starting a file ends that is missing, protected or no program; any other error is the computer's.
+NO_PROGRAM = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ELOOP)
 
 
 def set_up(at: Places, checkout: Path, extras: tuple[str, ...] = ()) -> None:
@@ -106,15 +108,19 @@ class Setup:
         self.wanted = Wanted.of(checkout, tuple(sorted({*kept, *extras})))
 
     def run(self) -> None:
-        self._ensure_environment()
-        self._mend()
-        if self.done and not self._works():
-            say("The environment is incomplete; completing it.")
-            self._forget()
-        if self.done != self.wanted:
-            self._install()
-            if not self._works():
-                self._start_over()
+        try:
+            self._ensure_environment()
+            self._mend()
+            if self.done and not self._works():
+                say("The environment is incomplete; completing it.")
+                self._forget()
+            if self.done != self.wanted:
+                self._install()
+                if not self._works():
+                    self._start_over()
+        except BaseException:
+            self._put_back()
+            raise
         self._tidy()
 
     def _ensure_environment(self) -> None:
@@ -123,7 +129,7 @@ class Setup:
         self._forget()
         if self.at.env.exists():
             say("The private Python environment is broken or unfinished; making it anew.")
-            shutil.rmtree(self.at.env)
+            self._set_aside()
         check_room(self.at)
         say("Making a private Python environment...")
         run_logged(self.at, [sys.executable, "-m", "venv", str(self.at.env)], "Making the environment")
@@ -167,12 +173,32 @@ class Setup:
     def _start_over(self) -> None:
         """The last resort: what pip calls installed does not work."""
         say("The environment is damaged beyond mending; making it anew.")
-        shutil.rmtree(self.at.env)
+        self._set_aside()
         self._ensure_environment()
         self._install()
         if not self._works():
             self._forget()
             raise Failure(f"The installed libraries do not start on this computer: report {self.at.logfile}.")
+
+    @property
+    def _aside(self) -> Path:
+        """Where the environment waits while a new one is made: an old one may be worth more than none."""
+        return self.at.cache / "env-before"
+
+    def _set_aside(self) -> None:
+        if self._aside.exists() or not self._runs("pass"):  # of a run that was killed, or worth nothing
+            shutil.rmtree(self.at.env)
+        else:
+            self.at.env.rename(self._aside)
+
+    def _put_back(self) -> None:
+        """After a failure: what was set aside takes the place of the new one; if it cannot, the next run goes on."""
+        if not self._aside.exists():
+            return
+        with contextlib.suppress(OSError):
+            self._forget()
+            shutil.rmtree(self.at.env, ignore_errors=True)
+            self._aside.rename(self.at.env)
 
     def _works(self) -> bool:
         extra = f", {TEST_IMPORTS}" if "test" in self.wanted.extras else ""
@@ -182,10 +208,19 @@ class Setup:
         )
 
     def _runs(self, program: str) -> bool:
-        """Whether the environment's Python runs `program`; what it says goes to the log."""
+        """Whether the environment's Python runs `program`; what it says goes to the log.
+
+        Raises what came in between and tells nothing about the environment: Shortage, or an OSError.
+        """
         try:
             run_logged(self.at, [str(self.at.python), "-I", "-c", program], "Checking")
-        except (Failure, OSError):
+        except Shortage:
+            raise
+        except Failure:
+            return False
+        except OSError as error:
+            if error.errno not in NO_PROGRAM:
+                raise
             return False
         return True
 
@@ -210,6 +245,6 @@ class Setup:
         self.at.stamp.unlink(missing_ok=True)
 
     def _tidy(self) -> None:
-        """Downloads are kept only until all is installed."""
-        for leftover in (self.at.scratch, self.at.cache / "pip"):
+        """Downloads and the environment before are kept only until all is installed."""
+        for leftover in (self.at.scratch, self.at.cache / "pip", self._aside):
             shutil.rmtree(leftover, ignore_errors=True)

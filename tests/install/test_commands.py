@@ -10,6 +10,7 @@ import pytest
 from backend.installer import commands
 from backend.installer.commands import (
     Failure,
+    Shortage,
     explain,
     explain_os_error,
     pip_environment,
@@ -30,6 +31,8 @@ SAID = {
     "The virtual environment was not created successfully because ensurepip is not available.": "python3-venv",
     "ERROR: No matching distribution found for h5py>=3.10": "There is no h5py>=3.10 for Python",
     "MemoryError": "not enough memory",
+    "OSError: [WinError 1455] The paging file is too small for this operation to complete": "not enough memory",
+    "ImportError: libtorch_cpu.so: cannot map zero-fill pages: Cannot allocate memory": "not enough memory",
 }
 
 
@@ -75,6 +78,13 @@ def test_output_goes_to_the_log_and_a_failure_is_explained(at, capfd):
         run_logged(at, [sys.executable, "-c", program], "Trying")
     assert "noise" in at.logfile.read_text(encoding="utf-8")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("program", ["raise MemoryError", "import os; os.kill(os.getpid(), 9)"])
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a kill may have other reasons")
+def test_what_was_lacking_is_told_apart_from_what_is_broken(at, program):
+    with pytest.raises(Shortage, match="not enough memory"):
+        run_logged(at, [sys.executable, "-c", program], "Trying")
 
 
 def test_a_command_that_succeeds_is_silent_whatever_it_prints(at, capfd):

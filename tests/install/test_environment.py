@@ -1,5 +1,6 @@
 """What the installer does in each state that it can find: with a stand-in for venv and pip that keeps account."""
 
+import errno
 import subprocess
 import sys
 from collections import namedtuple
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backend.installer import environment
-from backend.installer.commands import Failure
+from backend.installer.commands import Failure, Shortage
 from backend.installer.environment import Setup, check_python, only_one
 from backend.installer.wanted import BUILD_TOOL, WEIGHTS, Wanted
 
@@ -23,6 +24,7 @@ class Computer:
         self.did = []
         self.libraries_work = False
         self.pip_repairs = True
+        self.on_check = lambda program: None
         self.on_pip = lambda arguments: None
 
     @property
@@ -37,6 +39,7 @@ class Computer:
             self.at.python.touch()
             self.libraries_work = False
         elif "-c" in command:
+            self.on_check(command[-1])
             works = self.libraries_work if "torch" in command[-1] else True
             if not (self.at.python.exists() and works):
                 raise Failure("no")
@@ -170,6 +173,69 @@ def test_beyond_mending_it_starts_over_once_and_then_says_so(at, computer, run):
     assert str(at.logfile) in str(failure.value)
     assert computer.did.count("venv") == 2
     assert not at.stamp.exists()
+
+
+def raising(error, word):
+    """Raises `error` in each check whose program has `word` in it."""
+
+    def check(program):
+        if word in program:
+            raise error
+
+    return check
+
+
+@pytest.mark.parametrize("checked", ["torch", "pip"])
+@pytest.mark.parametrize("error", [
+    Shortage("There was not enough memory."),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    OSError(errno.ENOSPC, "No space left on device"),
+], ids=repr)  # fmt: skip
+def test_what_the_computer_lacks_is_no_damage(at, computer, run, error, checked):
+    run()
+    (computer.site / "mine").touch()
+    computer.on_check = raising(error, checked)
+    with pytest.raises(type(error)):
+        run()
+    assert computer.did == [] and (computer.site / "mine").exists()
+    computer.on_check = lambda program: None
+    assert run() == []
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), Failure("no network")], ids=repr)
+def test_the_old_environment_is_back_when_no_new_one_can_be_made(at, computer, run, stop):
+    run()
+    (computer.site / "mine").touch()
+    computer.libraries_work = computer.pip_repairs = False
+
+    def on_pip(arguments):
+        if "venv" in computer.did:
+            raise stop
+
+    computer.on_pip = on_pip
+    with pytest.raises(type(stop)):
+        run()
+    assert "venv" in computer.did and (computer.site / "mine").exists() and not at.stamp.exists()
+    computer.on_pip, computer.pip_repairs = lambda arguments: None, True
+    assert run() == COMPLETE
+    assert (computer.site / "mine").exists()
+
+
+def test_an_environment_set_aside_by_a_killed_run_is_gone_once_a_new_one_works(at, computer, run):
+    run()
+    at.env.rename(at.cache / "env-before")
+    assert run() == ["venv", *COMPLETE]
+    assert [path.name for path in at.cache.iterdir()] == []
+
+
+def test_a_new_environment_needs_its_room_beside_the_old_one(at, computer, run, monkeypatch):
+    run()
+    (computer.site / "mine").touch()
+    computer.libraries_work = computer.pip_repairs = False
+    monkeypatch.setattr(environment, "ROOM_GB", 1e9)
+    with pytest.raises(Failure, match="GB free"):
+        run()
+    assert (computer.site / "mine").exists()
 
 
 def test_too_little_room_is_told_before_anything_is_downloaded(at, computer, run, monkeypatch):
