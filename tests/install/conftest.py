@@ -1,5 +1,7 @@
 """A place to install into, and a stand-in for the environment that records what it was told to do."""
 
+import base64
+import hashlib
 import json
 from pathlib import Path
 
@@ -42,6 +44,7 @@ def add_package(site: Path, name: str, version: str, files: dict) -> Path:
     for path, text in files.items():
         (site / path).parent.mkdir(parents=True, exist_ok=True)
         (site / path).write_bytes(text)
-        rows.append(f"{json.dumps(path) if ',' in path else path},sha256=x,{len(text)}")
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).decode("ascii").rstrip("=")
+        rows.append(f"{json.dumps(path) if ',' in path else path},sha256={digest},{len(text)}")
     (info / "RECORD").write_text("\n".join(rows), encoding="utf-8")
     return info

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.installer.wanted import Wanted, damaged_packages, digest_of, site_packages, source_files
+from backend.installer.wanted import WEIGHTS, Wanted, damaged_packages, digest_of, site_packages, source_files
 
 from .conftest import add_package
 
@@ -104,3 +104,14 @@ def test_damage_is_found_by_package(site, harm):
     info = add_package(site, "torch", "2.8.0", {"torch/a.py": b"whole file"})
     harm(site, info)
     assert damaged_packages(site) == {"torch==2.8.0": info}
+
+
+def test_the_weights_are_read_through_as_no_import_would_notice(site):
+    name, version = WEIGHTS.replace("-", "_").split("==")
+    info = add_package(site, name, version, {f"{name}/weights/a.h5": b"whole file"})
+    add_package(site, "torch", "2.8.0", {"torch/a.py": b"whole file"})
+    assert damaged_packages(site) == {}
+    for package in (name, "torch"):
+        for file in (site / package).rglob("a.*"):
+            file.write_bytes(b"whole fil!")
+    assert damaged_packages(site) == {f"{name}=={version}": info}
