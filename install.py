@@ -44,10 +44,14 @@ def put_into_krita(at: Places) -> None:
     """Installs the plugin for every Krita of this user; says so if there is none."""
     users = [user for user in krita_users() if user.resources.is_dir() or shutil.which("krita")]
     for user in users:
-        install(CHECKOUT / "plugin", user, at.python)
-        say(
-            f"The plugin is in {user.resources}: start Krita anew, then Tools > Scripts > Harmonize pasted layer."
-        )
+        say(f"Putting the plugin into {user.resources}...")
+        lacking = install(CHECKOUT / "plugin", user, at.python)
+        if lacking:
+            say(
+                f"There is no pyzmq for Python {', '.join(lacking)} yet: should your Krita bring one of these, "
+                "run install.py again with a network connection."
+            )
+        say("The plugin is there: start Krita anew, then Tools > Scripts > Harmonize pasted layer.")
     if not users:
         say("Krita was not found: run install.py again once you have it, to put the plugin into it.")
 

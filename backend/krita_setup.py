@@ -15,8 +15,9 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Iterable, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
+from backend.installer.wanted import is_whole
 from plugin.painterly import vendor
 
 PLUGIN = "painterly"
@@ -63,11 +64,12 @@ def install(
     user: KritaUser,
     python: Path = Path(sys.executable),
     pythons: Sequence[str] = PYTHONS,
-) -> None:
+) -> list[str]:
     """Installs or renews the plugin from the folder `plugin_source` (the checkout's `plugin/`).
 
-    `python` is one with pip, which fetches pyzmq. Raises KritaSetupError or OSError; what was installed
-    before stays until the new one is complete.
+    `python` is one with pip, which fetches what is not there yet of pyzmq. Returns those of `pythons` for
+    which there is none. Raises KritaSetupError or OSError; what was installed before stays until the new
+    one is complete.
     """
     pykrita = user.resources / "pykrita"
     pykrita.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,8 @@ def install(
     try:
         ignore = shutil.ignore_patterns("__pycache__", "vendor")
         shutil.copytree(plugin_source / PLUGIN, fresh / PLUGIN, ignore=ignore)
-        add_pyzmq(fresh / PLUGIN / "vendor", python, pythons)
+        _copy_whole(user.installed / "vendor", fresh / PLUGIN / "vendor")
+        lacking = add_pyzmq(fresh / PLUGIN / "vendor", python, pythons)
         _replace(fresh / PLUGIN, user.installed)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -83,6 +86,7 @@ def install(
     (user.resources / "actions").mkdir(exist_ok=True)
     shutil.copy2(plugin_source / "painterly.action", user.resources / "actions" / "painterly.action")
     _edit(user.kritarc, "true")
+    return lacking
 
 
 def uninstall(user: KritaUser) -> bool:
@@ -100,10 +104,23 @@ def uninstall(user: KritaUser) -> bool:
     return found
 
 
-def add_pyzmq(folder: Path, python: Path, pythons: Iterable[str]) -> None:
-    """Unpacks a pyzmq for each of `pythons` (as "3.11") into `folder`; raises KritaSetupError if none fits."""
+def _copy_whole(vendored: Path, folder: Path) -> None:
+    """Copies into `folder` each pyzmq in `vendored` that is as it was unpacked."""
+    for package in vendored.iterdir() if vendored.is_dir() else ():
+        infos = list(package.glob("*.dist-info"))
+        if infos and all(is_whole(package, info, contents=True) for info in infos):
+            shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def add_pyzmq(folder: Path, python: Path, pythons: Sequence[str]) -> list[str]:
+    """Unpacks into `folder` what it lacks for `pythons` (as "3.11"); returns those for which it still has none.
+
+    Raises KritaSetupError if it has none at all.
+    """
     said = ""
     for version in pythons:
+        if _has(folder, version):
+            continue
         with tempfile.TemporaryDirectory() as scratch:
             command = [
                 str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
@@ -114,11 +131,17 @@ def add_pyzmq(folder: Path, python: Path, pythons: Iterable[str]) -> None:
             said = done.stdout.decode("utf-8", "replace").strip() or said
             for wheel in Path(scratch).glob("*.whl"):
                 _unpack(wheel, folder)
+    lacking = [version for version in pythons if not _has(folder, version)]
     if not folder.is_dir():
         last = said.splitlines()[-1] if said else "pip said nothing"
         raise KritaSetupError(
             f"pyzmq for Krita's Python could not be downloaded: check the network, then run this again ({last})."
         )
+    return lacking
+
+
+def _has(folder: Path, version: str) -> bool:
+    return vendor.chosen_folder(folder, int(version.partition(".")[2])) is not None
 
 
 def _unpack(wheel: Path, folder: Path) -> None:

@@ -20,12 +20,12 @@ def platform_tag() -> str:
     return "{}-{}".format(_SYSTEMS.get(sys.platform, sys.platform), _MACHINES.get(machine, machine))
 
 
-def chosen_folder(folder: Path = FOLDER) -> Optional[Path]:
-    """The folder for this Python, None if the installer left none."""
-    exact = folder / "cp{}{}-{}".format(sys.version_info[0], sys.version_info[1], platform_tag())
+def chosen_folder(folder: Path = FOLDER, minor: int = sys.version_info[1]) -> Optional[Path]:
+    """The folder for Python 3.`minor` (by default the one that runs this), None if the installer left none."""
+    exact = folder / "cp3{}-{}".format(minor, platform_tag())
     if exact.is_dir():
         return exact
-    minors = range(sys.version_info[1], 7, -1)
+    minors = range(minor, 7, -1)
     stable = (folder / "abi3-cp3{}-{}".format(minor, platform_tag()) for minor in minors)
     return next((path for path in stable if path.is_dir()), None)
 

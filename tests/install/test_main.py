@@ -87,8 +87,13 @@ def krita(monkeypatch, tmp_path):
     user = KritaUser(tmp_path / "krita", tmp_path / "kritarc")
     user.resources.mkdir()
     user.kritarc.write_text("[theme]\nTheme=dark\n")
+
+    def add_pyzmq(folder, python, pythons):
+        folder.mkdir(exist_ok=True)
+        return ["3.8", "3.9"]
+
     monkeypatch.setattr(install, "krita_users", lambda: [user])
-    monkeypatch.setattr(krita_setup, "add_pyzmq", lambda folder, python, pythons: folder.mkdir())
+    monkeypatch.setattr(krita_setup, "add_pyzmq", add_pyzmq)
     return user
 
 
@@ -104,6 +109,11 @@ def test_no_flag_puts_the_plugin_into_krita_and_uninstall_takes_all_away(calls, 
     assert krita.kritarc.read_text().replace("[python]", "").strip() == "[theme]\nTheme=dark"
     assert [folder.exists() for folder in (at.env, at.cache, at.log, at.data)] == [False, False, False, True]
     assert str(at.data) in capsys.readouterr().out
+
+
+def test_for_which_pythons_pyzmq_lacks_is_told(calls, krita, capsys):
+    assert install.main([]) == 0
+    assert "no pyzmq for Python 3.8, 3.9 yet" in capsys.readouterr().out
 
 
 def test_what_cannot_be_taken_away_is_told(calls, krita, capsys, monkeypatch):

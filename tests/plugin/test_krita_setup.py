@@ -1,3 +1,4 @@
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from plugin.painterly import vendor
 
 PLUGIN = Path(__file__).resolve().parents[2] / "plugin"
 ON = "enable_painterly=true"
+NOTHING = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"  # of an empty file
 
 
 @pytest.mark.parametrize("before", [
@@ -48,17 +50,33 @@ def user(tmp_path):
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """pyzmq is "downloaded" as an empty wheel of the asked-for Python."""
+    """pyzmq is "downloaded" as a small wheel of the asked-for Python; which were asked for, in order.
 
-    def download(command, **_):
-        version = command[command.index("--python-version") + 1].replace(".", "")
-        abi = "abi3" if int(version) >= 312 else "cp" + version
-        wheel = Path(command[command.index("--dest") + 1]) / "pyzmq-1-cp{}-{}-any.whl".format(version, abi)
-        with zipfile.ZipFile(wheel, "w") as archive:
-            archive.writestr("zmq/__init__.py", "")
-        return krita_setup.subprocess.CompletedProcess(command, 0, b"")
+    Once "3.x" is among `unreachable`, its wheel is not to be had.
+    """
 
-    monkeypatch.setattr(krita_setup.subprocess, "run", download)
+    class Index:
+        def __init__(self):
+            self.asked, self.unreachable = [], []
+
+        def run(self, command, **_):
+            version = command[command.index("--python-version") + 1]
+            self.asked.append(version)
+            if version in self.unreachable:
+                return krita_setup.subprocess.CompletedProcess(command, 1, b"no route")
+            python = "cp" + version.replace(".", "")
+            abi = python if int(version[2:]) < 12 else "abi3"
+            if abi == "abi3":
+                python = "cp312"  # as pip finds it for all later Pythons
+            wheel = Path(command[command.index("--dest") + 1]) / "pyzmq-1-{}-{}-any.whl".format(python, abi)
+            with zipfile.ZipFile(wheel, "w") as archive:
+                archive.writestr("zmq/__init__.py", "")
+                archive.writestr("pyzmq-1.dist-info/RECORD", "zmq/__init__.py,{},0\n".format(NOTHING))
+            return krita_setup.subprocess.CompletedProcess(command, 0, b"")
+
+    index = Index()
+    monkeypatch.setattr(krita_setup.subprocess, "run", index.run)
+    return index
 
 
 def test_install_again_and_uninstall(user, no_network):
@@ -68,14 +86,14 @@ def test_install_again_and_uninstall(user, no_network):
     neighbour.parent.mkdir(parents=True)
     neighbour.write_text("")
     for _ in range(2):
-        krita_setup.install(PLUGIN, user, pythons=("3.8", "3.12", "3.13"))
+        assert krita_setup.install(PLUGIN, user, pythons=("3.8", "3.12", "3.13")) == []
         (user.installed / "left over.py").write_text("")
     assert ON in user.kritarc.read_text() and "enable_other=true" in user.kritarc.read_text()
     assert (user.resources / "actions" / "painterly.action").exists()
     assert (user.installed / "protocol" / "messages.py").exists()
     folders = {path.name for path in (user.installed / "vendor").iterdir()}
     tag = vendor.platform_tag()
-    assert folders == {"cp38-" + tag, "abi3-cp312-" + tag, "abi3-cp313-" + tag}
+    assert folders == {"cp38-" + tag, "abi3-cp312-" + tag}
     krita_setup.install(PLUGIN, user, pythons=("3.8",))
     assert not (user.installed / "left over.py").exists()
     assert krita_setup.uninstall(user) and not krita_setup.uninstall(user)
@@ -83,16 +101,43 @@ def test_install_again_and_uninstall(user, no_network):
     assert sorted(path.name for path in (user.resources / "pykrita").iterdir()) == ["other"]
 
 
-def test_without_network_the_old_plugin_stays(user, no_network, monkeypatch):
+def test_only_what_is_not_there_yet_is_downloaded(user, no_network):
+    krita_setup.install(PLUGIN, user, pythons=("3.8", "3.12"))
+    assert krita_setup.install(PLUGIN, user, pythons=("3.8", "3.9", "3.12", "3.13")) == []
+    assert no_network.asked == ["3.8", "3.12", "3.9"]
+
+
+def test_without_network_what_was_there_stays_and_what_lacks_is_told(user, no_network):
+    no_network.unreachable = ["3.9"]
+    assert krita_setup.install(PLUGIN, user, pythons=("3.8", "3.9")) == ["3.9"]
+    no_network.unreachable = ["3.8", "3.9"]
+    (user.installed / "left over.py").write_text("")
+    assert krita_setup.install(PLUGIN, user, pythons=("3.8", "3.9")) == ["3.9"]
+    assert [path.name for path in (user.installed / "vendor").iterdir()] == ["cp38-" + vendor.platform_tag()]
+    assert not (user.installed / "left over.py").exists()
+
+
+@pytest.mark.parametrize("harm", [
+    lambda package: (package / "zmq" / "__init__.py").write_text("x"),
+    lambda package: (package / "zmq" / "__init__.py").unlink(),
+    lambda package: (package / "pyzmq-1.dist-info" / "RECORD").unlink(),
+])  # fmt: skip
+def test_a_damaged_pyzmq_is_downloaded_anew(user, no_network, harm):
+    for _ in range(2):
+        krita_setup.install(PLUGIN, user, pythons=("3.8",))
+        package = user.installed / "vendor" / ("cp38-" + vendor.platform_tag())
+        assert (package / "zmq" / "__init__.py").read_text() == ""
+        harm(package)
+    assert no_network.asked == ["3.8", "3.8"]
+
+
+def test_without_network_and_any_pyzmq_the_old_plugin_stays(user, no_network):
     krita_setup.install(PLUGIN, user, pythons=("3.8",))
-    monkeypatch.setattr(
-        krita_setup.subprocess,
-        "run",
-        lambda command, **_: krita_setup.subprocess.CompletedProcess(command, 1, b"no route"),
-    )
+    shutil.rmtree(user.installed / "vendor")
+    no_network.unreachable = ["3.8"]
     with pytest.raises(krita_setup.KritaSetupError, match="no route"):
         krita_setup.install(PLUGIN, user, pythons=("3.8",))
-    assert (user.installed / "vendor").is_dir()
+    assert (user.installed / "extension.py").exists()
 
 
 def test_the_plugin_chooses_its_pythons_folder(tmp_path):
