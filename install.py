@@ -45,13 +45,18 @@ def put_into_krita(at: Places) -> None:
     users = [user for user in krita_users() if user.resources.is_dir() or shutil.which("krita")]
     for user in users:
         say(f"Putting the plugin into {user.resources}...")
-        lacking = install(CHECKOUT / "plugin", user, at.python)
+        lacking = install(CHECKOUT / "plugin", user, at.python, home=at.home)
         if lacking:
             say(
                 f"There is no pyzmq for Python {', '.join(lacking)} yet: should your Krita bring one of these, "
                 "run install.py again with a network connection."
             )
         say("The plugin is there: start Krita anew, then Tools > Scripts > Harmonize pasted layer.")
+        if user.flatpak:
+            say(
+                "This Krita is a Flatpak, where Painterly was never tried: if its sandbox lacks this Python, use "
+                "Krita's AppImage or your system's own package of it."
+            )
     if not users:
         say("Krita was not found: run install.py again once you have it, to put the plugin into it.")
 

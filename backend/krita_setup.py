@@ -19,6 +19,7 @@ from typing import NamedTuple, Sequence
 
 from backend.installer.wanted import is_whole
 from plugin.painterly import vendor
+from plugin.painterly.protocol.places import RECORD, record_home
 
 PLUGIN = "painterly"
 # Krita 5.1 and 5.2 bundles embed 3.8 and 3.10, Linux distributions what they ship; from 3.12 on pyzmq has
@@ -36,6 +37,7 @@ class KritaUser(NamedTuple):
 
     resources: Path
     kritarc: Path
+    flatpak: bool = False
 
     @property
     def installed(self) -> Path:
@@ -56,7 +58,9 @@ def krita_users() -> list[KritaUser]:
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     flatpak = home / ".var" / "app" / "org.kde.krita"
     users = [KritaUser(data / "krita", config / "kritarc")]
-    return users + [KritaUser(flatpak / "data" / "krita", flatpak / "config" / "kritarc")] * flatpak.is_dir()
+    if flatpak.is_dir():
+        users.append(KritaUser(flatpak / "data" / "krita", flatpak / "config" / "kritarc", flatpak=True))
+    return users
 
 
 def install(
@@ -64,21 +68,24 @@ def install(
     user: KritaUser,
     python: Path = Path(sys.executable),
     pythons: Sequence[str] = PYTHONS,
+    home: Path | None = None,
 ) -> list[str]:
     """Installs or renews the plugin from the folder `plugin_source` (the checkout's `plugin/`).
 
     `python` is one with pip, which fetches what is not there yet of pyzmq. Returns those of `pythons` for
-    which there is none. Raises KritaSetupError or OSError; what was installed before stays until the new
+    which there is none. The plugin will look for the backend in `home`, with None where one usually is. Raises KritaSetupError or OSError; what was installed before stays until the new
     one is complete.
     """
     pykrita = user.resources / "pykrita"
     pykrita.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".painterly-", dir=str(pykrita)))
     try:
-        ignore = shutil.ignore_patterns("__pycache__", "vendor")
+        ignore = shutil.ignore_patterns("__pycache__", "vendor", RECORD.name)
         shutil.copytree(plugin_source / PLUGIN, fresh / PLUGIN, ignore=ignore)
         _copy_whole(user.installed / "vendor", fresh / PLUGIN / "vendor")
         lacking = add_pyzmq(fresh / PLUGIN / "vendor", python, pythons)
+        if home is not None:
+            record_home(home, fresh / PLUGIN / RECORD.name)
         _replace(fresh / PLUGIN, user.installed)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

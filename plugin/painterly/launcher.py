@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -11,39 +10,42 @@ from typing import Dict, Optional
 from .job import Problem
 from .protocol.endpoint import Endpoint
 from .protocol.errors import ProtocolError
+from .protocol.places import places
 from .translation import tr
 
 START_SECONDS = 120.0
 END_SECONDS = 3.0
 # Krita's own Python and libraries (an AppImage names them here) would lead the backend's astray.
 _STRIPPED = ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONSTARTUP", "LD_LIBRARY_PATH", "LD_PRELOAD")
+_FLATPAK = Path("/.flatpak-info")  # is in each Flatpak's sandbox and nowhere else
 _LOG_TAIL = 4000
 _READY = ["painterly", "ready"]  # how the line begins that tells where it listens
 
 
 def home() -> Path:
-    """Painterly's folder: the same rule as `install.py --where`."""
-    user = Path.home()
-    if os.environ.get("PAINTERLY_HOME"):
-        return Path(os.environ["PAINTERLY_HOME"]).expanduser().absolute()
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or user / "AppData" / "Local") / "Painterly"
-    if sys.platform == "darwin":
-        return user / "Library" / "Application Support" / "Painterly"
-    return Path(os.environ.get("XDG_DATA_HOME") or user / ".local" / "share") / "painterly"
+    """Painterly's folder: that of the installer which put this plugin into Krita, unless PAINTERLY_HOME is set."""
+    return places().home
 
 
 def backend_python() -> Path:
     """The backend's own Python; raises Problem if it is not installed."""
-    python = home() / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    python = places().python
     if not python.exists():
+        if _FLATPAK.exists():
+            raise Problem(
+                tr(
+                    "This Krita is a Flatpak, and Python for Painterly's backend is out of its reach: use Krita's "
+                    "AppImage or your system's own package of it."
+                )
+            )
         raise Problem(tr("Painterly's backend is not installed in {folder}: run install.py.", folder=home()))
     return python
 
 
 def clean_environment() -> Dict[str, str]:
-    """This process's environment without what belongs to Krita's own Python."""
-    return {name: value for name, value in os.environ.items() if name not in _STRIPPED}
+    """This process's environment without what belongs to Krita's own Python, and with this plugin's home."""
+    kept = {name: value for name, value in os.environ.items() if name not in _STRIPPED}
+    return {**kept, "PAINTERLY_HOME": str(home())}
 
 
 class Launcher:

@@ -100,6 +100,7 @@ def krita(monkeypatch, tmp_path):
 def test_no_flag_puts_the_plugin_into_krita_and_uninstall_takes_all_away(calls, krita, capsys):
     assert install.main([]) == 0
     assert (krita.installed / "extension.py").exists()
+    assert (krita.installed / "home.txt").read_text() == str(places().home)
     assert "enable_painterly=true" in krita.kritarc.read_text()
     at = places()
     for folder in (at.env, at.cache, at.log, at.data):
@@ -109,6 +110,12 @@ def test_no_flag_puts_the_plugin_into_krita_and_uninstall_takes_all_away(calls, 
     assert krita.kritarc.read_text().replace("[python]", "").strip() == "[theme]\nTheme=dark"
     assert [folder.exists() for folder in (at.env, at.cache, at.log, at.data)] == [False, False, False, True]
     assert str(at.data) in capsys.readouterr().out
+
+
+def test_a_flatpak_is_told_of(calls, krita, capsys, monkeypatch):
+    monkeypatch.setattr(install, "krita_users", lambda: [krita._replace(flatpak=True)])
+    assert install.main([]) == 0
+    assert "Flatpak" in capsys.readouterr().out
 
 
 def test_for_which_pythons_pyzmq_lacks_is_told(calls, krita, capsys):

@@ -1,4 +1,6 @@
+import os
 import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -152,6 +154,24 @@ def test_the_plugin_chooses_its_pythons_folder(tmp_path):
     exact = tmp_path / "cp3{}-{}".format(minor, tag)
     exact.mkdir()
     assert vendor.chosen_folder(tmp_path) == exact
+
+
+def test_the_plugin_knows_the_home_it_was_installed_from(user, no_network, tmp_path):
+    """Found by the installed copy itself, in a process that knows of no PAINTERLY_HOME."""
+    program = "from protocol.places import places; print(places().home)"
+    clean = {name: value for name, value in os.environ.items() if name != "PAINTERLY_HOME"}
+    for home in (tmp_path / "large disk", tmp_path / "other"):
+        krita_setup.install(PLUGIN, user, pythons=("3.8",), home=home)
+        asked = subprocess.Popen(
+            [sys.executable, "-c", program], cwd=str(user.installed), env=clean, stdout=subprocess.PIPE
+        )
+        assert asked.communicate()[0].decode() == "{}\n".format(home)
+
+
+def test_a_flatpak_that_was_started_is_known_as_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".var" / "app" / "org.kde.krita").mkdir(parents=True)
+    assert [user.flatpak for user in krita_setup.krita_users()] == [False, True]
 
 
 def test_folders_follow_the_environment(monkeypatch, tmp_path):

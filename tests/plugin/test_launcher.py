@@ -9,6 +9,7 @@ import pytest
 
 from plugin.painterly import launcher as module
 from plugin.painterly.job import Problem
+from plugin.painterly.protocol import places
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +34,44 @@ def test_home_follows_the_installers_rule(monkeypatch, tmp_path):
             where = json.loads(said.stdout)
             assert where["home"] == str(module.home())
             assert where["python"] == str(module.home() / "env" / "bin" / "python")
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch, home):
+    """The home that an installer recorded in the plugin; a Krita that knows of no PAINTERLY_HOME."""
+    monkeypatch.delenv("PAINTERLY_HOME")
+    monkeypatch.setattr(places, "RECORD", tmp_path / "home.txt")
+    places.record_home(home, places.RECORD)
+    return home
+
+
+def test_a_krita_started_from_a_menu_finds_the_home_that_was_installed(recorded, launcher):
+    assert module.home() == recorded
+    launcher.start()
+    wait_ready(launcher)
+    assert launcher.log_path.is_relative_to(recorded)
+    assert module.clean_environment()["PAINTERLY_HOME"] == str(recorded)
+
+
+def test_the_environment_outweighs_what_was_recorded(recorded, monkeypatch, tmp_path):
+    monkeypatch.setenv("PAINTERLY_HOME", str(tmp_path / "elsewhere"))
+    assert module.home() == tmp_path / "elsewhere"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_recorded_home_may_have_any_name(recorded, tmp_path):
+    for name in ("Łukasz\n", os.fsdecode(b"\xff")):
+        places.record_home(tmp_path / name, places.RECORD)
+        assert module.home() == tmp_path / name
+
+
+def test_a_flatpak_that_cannot_reach_the_python_is_told_so(home, monkeypatch, tmp_path):
+    (home / "env" / "bin" / "python").unlink()
+    with pytest.raises(Problem, match="run install.py"):
+        module.backend_python()
+    monkeypatch.setattr(module, "_FLATPAK", tmp_path)
+    with pytest.raises(Problem, match="Flatpak"):
+        module.backend_python()
 
 
 def test_the_environment_is_cleaned(monkeypatch):

@@ -7,7 +7,11 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
+
+# Beside the plugin's modules, once they were put into Krita: the home that the installer used. A Krita
+# started from a menu does not know PAINTERLY_HOME, and in a Flatpak the usual folders are others.
+RECORD = Path(__file__).resolve().parents[1] / "home.txt"
 
 
 class Places(NamedTuple):
@@ -42,11 +46,25 @@ class Places(NamedTuple):
         return json.dumps({name: str(path) for name, path in shown.items()}, indent=2)
 
 
+def record_home(home: Path, record: Path) -> None:
+    """Writes `home` where the plugin whose file RECORD is `record` finds it."""
+    record.write_bytes(os.fsencode(str(home)))
+
+
+def _recorded_home() -> Optional[Path]:
+    try:
+        return Path(os.fsdecode(RECORD.read_bytes()))
+    except OSError:
+        return None
+
+
 def places() -> Places:
     """Where Painterly lives for this user on this platform; creates nothing."""
-    user = Path.home()
+    user, recorded = Path.home(), _recorded_home()
     if os.environ.get("PAINTERLY_HOME"):
         home = Path(os.environ["PAINTERLY_HOME"]).expanduser().absolute()
+    elif recorded is not None:
+        home = recorded
     elif os.name == "nt":
         home = Path(os.environ.get("LOCALAPPDATA") or user / "AppData" / "Local") / "Painterly"
     elif sys.platform == "darwin":
