@@ -14,6 +14,7 @@ Standard library only, Python 3.9 or newer, no root. Nothing is changed outside 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -63,15 +64,23 @@ def put_into_krita(at: Places) -> None:
 
 def take_away(at: Places) -> None:
     """Removes the plugin from Krita, the environment, caches and logs; what was painted stays in the data folder."""
+    left = []  # as much as goes is removed; the rest is told
     for user in krita_users():
-        if uninstall(user):
-            say(f"The plugin is gone from {user.resources}.")
-    at.stamp.unlink(missing_ok=True)
+        try:
+            if uninstall(user):
+                say(f"The plugin is gone from {user.resources}.")
+        except OSError as error:
+            left.append(str(error.filename or user.resources))
+    with contextlib.suppress(OSError):
+        at.stamp.unlink(missing_ok=True)
     for folder in (at.env, at.cache, at.log):
-        shutil.rmtree(folder, ignore_errors=True)  # as much as goes; the rest is told
-    left = [str(folder) for folder in (at.env, at.cache, at.log) if folder.exists()]
+        shutil.rmtree(folder, ignore_errors=True)
+    left += [str(path) for path in (at.stamp, at.env, at.cache, at.log) if path.exists()]
     if left:
-        raise Failure(f"Some files are in use or protected: end Krita and delete {' and '.join(left)}.")
+        raise Failure(
+            f"These are in use or protected: {', '.join(left)}; end Krita, see to it that you may change them, "
+            "and run install.py --uninstall again."
+        )
     say(
         f"Painterly is gone; {at.data} is yours to keep or delete."
         if at.data.exists()

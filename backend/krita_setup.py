@@ -97,10 +97,10 @@ def install(
 
 
 def uninstall(user: KritaUser) -> bool:
-    """Takes the plugin away and leaves all else; false if there was none."""
-    found = user.installed.exists()
-    if found:
-        shutil.rmtree(user.installed)
+    """Takes the plugin away and leaves all else; false if there was none.
+
+    What a running Krita may have open comes last, so that the next one starts without the plugin.
+    """
     for path in (
         user.resources / "pykrita" / "painterly.desktop",
         user.resources / "actions" / "painterly.action",
@@ -108,6 +108,9 @@ def uninstall(user: KritaUser) -> bool:
         path.unlink(missing_ok=True)
     if user.kritarc.exists():
         _edit(user.kritarc, None)
+    found = user.installed.exists()
+    if found:
+        shutil.rmtree(user.installed)
     return found
 
 

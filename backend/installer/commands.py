@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from plugin.painterly.protocol.places import Places
 
@@ -19,6 +20,11 @@ CUDA_WHEELS = sys.platform == "linux" and platform.machine() == "x86_64"
 SIZE_GB, ROOM_GB = (6, 10) if CUDA_WHEELS else (1, 3)
 # Less than the smallest step of the installation needs.
 FULL_DISK_BYTES = 20e6
+
+# Windows refuses to change what a running program has open, as Krita has pyzmq's library.
+_IN_USE = r"WinError (?:5|32)\b|Access is denied" + (r"|Errno 13\b" if os.name == "nt" else "")
+# What Python adds to such a message: the path, quoted as in its source code.
+_PATH = r"(?:.*?: (?P<quote>['\"])(?P<path>.+?)(?P=quote))?"
 
 # What pip, venv and the operating system say, and what it means for the user; the first that fits counts.
 # What the computer lacked for the moment comes first: it tells nothing about what is installed.
@@ -43,9 +49,12 @@ EXPLANATIONS = {
         "The package server cannot be reached: check the network connection and run install.py again; what "
         "was already downloaded is kept."
     ),
-    r"Read-only file system|Permission denied|Access is denied|Errno (?:13|30)\b|File exists|Not a directory": (
-        "{home} cannot be written: make it a folder that you may write to, or set PAINTERLY_HOME to another "
-        "one, and run install.py again."
+    rf"(?:{_IN_USE}){_PATH}": (
+        "{path} is in use or protected: end Krita, see to it that you may change it{elsewhere}, and run "
+        "install.py again."
+    ),
+    rf"(?:Read-only file system|Permission denied|Errno (?:13|30)\b|File exists|Not a directory){_PATH}": (
+        "{path} cannot be written: see to it that you may write there{elsewhere}, and run install.py again."
     ),
     r"ensurepip is not available|No module named ensurepip": (
         "This Python cannot make environments: install its venv module (on Debian and Ubuntu 'sudo apt "
@@ -72,9 +81,13 @@ def explain(said: list[str], code: int, doing: str, at: Places) -> str:
     for pattern, sentence in EXPLANATIONS.items():
         found = re.search(pattern, text)
         if found:
+            named = found.groupdict()
+            path = Path((named.pop("path", None) or str(at.home)).replace(r"\\", "\\"))
+            ours = at.home in (path, *path.parents) or path in at.home.parents
             return sentence.format(
-                room=ROOM_GB, home=at.home, python=dotted(sys.version_info[:2]),
-                oldest=dotted(OLDEST), newest=dotted(NEWEST), **found.groupdict(),
+                room=ROOM_GB, home=at.home, python=dotted(sys.version_info[:2]), path=path,
+                elsewhere=", or set PAINTERLY_HOME to another folder" if ours else "",
+                oldest=dotted(OLDEST), newest=dotted(NEWEST), **named,
             )  # fmt: skip
     last = next((line.strip() for line in reversed(said) if line.strip()), f"exit code {code}")
     return f"{doing} failed ({last}): run install.py again, and if it fails again report {at.logfile}."

@@ -26,8 +26,13 @@ SAID = {
     "socket.gaierror: [Errno -3] Temporary failure in name resolution": "The package server cannot be reached",
     "ReadTimeoutError: HTTPSConnectionPool(host='x', port=443): Read timed out.": "server cannot be reached",
     "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))\nMax retries exceeded": "certificate",
-    "[Errno 13] Permission denied: '/x'": "cannot be written",
-    "OSError: [Errno 30] Read-only file system: '/x'": "cannot be written",
+    "[Errno 13] Permission denied: '/x/a b'": "/x/a b cannot be written",
+    "[Errno 13] Permission denied: \"/x/Sam's\" -> '/y'": "/x/Sam's cannot be written",
+    "OSError: [Errno 30] Read-only file system: '/x'": "/x cannot be written",
+    "install: Permission denied": "home cannot be written",
+    r"ERROR: Could not install packages due to an OSError: [WinError 5] Access is denied: 'C:\\Sam\\_zmq.pyd'"
+    "\nCheck the permissions.": r"C:\Sam\_zmq.pyd is in use or protected: end Krita",
+    "PermissionError: [WinError 32] Le processus n'a pas acc\xe8s: 'C:/a.pyd'": "C:/a.pyd is in use",
     "The virtual environment was not created successfully because ensurepip is not available.": "python3-venv",
     "ERROR: No matching distribution found for h5py>=3.10": "There is no h5py>=3.10 for Python",
     "MemoryError": "not enough memory",
@@ -70,6 +75,18 @@ def test_file_operations_of_the_installer_itself_are_explained(at, number, expec
     sentence = explain_os_error(OSError(number, os.strerror(number), "/x"), at)
     assert expected in sentence
     assert is_one_sentence(sentence)
+
+
+def test_another_home_is_advised_only_where_it_helps(at):
+    ours = (at.home, at.home.parent, at.data / "a", at.env / "b.so")
+    told = [
+        explain([str(PermissionError(13, "Permission denied", str(path)))], 1, "Trying", at) for path in ours
+    ]
+    assert [path for path, sentence in zip(ours, told) if "PAINTERLY_HOME" not in sentence] == []
+    theirs = explain_os_error(
+        PermissionError(13, "Permission denied", str(at.home.parent / "krita" / "a")), at
+    )
+    assert "PAINTERLY_HOME" not in theirs and str(at.home.parent / "krita" / "a") in theirs
 
 
 def test_output_goes_to_the_log_and_a_failure_is_explained(at, capfd):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 
@@ -132,6 +133,28 @@ def test_what_cannot_be_taken_away_is_told(calls, krita, capsys, monkeypatch):
     assert install.main(["--uninstall"]) == 1
     said = capsys.readouterr()
     assert str(at.env) in said.err and "gone" not in said.out and not at.cache.exists()
+
+
+def test_what_krita_has_open_hinders_nothing_else(calls, krita, capsys, monkeypatch, tmp_path):
+    """As on Windows, with two Kritas of which the first one runs."""
+    other = KritaUser(tmp_path / "other", tmp_path / "other rc")
+    other.resources.mkdir()
+    monkeypatch.setattr(install, "krita_users", lambda: [krita, other])
+    assert install.main([]) == 0
+    at, remove = places(), shutil.rmtree
+    at.env.mkdir(parents=True)
+
+    def rmtree(path, **how):
+        if path == krita.installed:
+            raise PermissionError(13, "Access is denied", str(path / "_zmq.pyd"))
+        remove(path, **how)
+
+    monkeypatch.setattr(krita_setup.shutil, "rmtree", rmtree)
+    assert install.main(["--uninstall"]) == 1
+    said = capsys.readouterr().err
+    assert str(krita.installed / "_zmq.pyd") in said and "end Krita" in said and "PAINTERLY_HOME" not in said
+    assert not at.env.exists() and not other.installed.exists()
+    assert "enable_painterly" not in krita.kritarc.read_text()
 
 
 def test_without_krita_the_rest_is_set_up_and_said(calls, monkeypatch, capsys):
