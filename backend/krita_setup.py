@@ -175,7 +175,8 @@ def _replace(fresh: Path, installed: Path) -> None:
 
 
 def _edit(kritarc: Path, value: str | None) -> None:
-    """Sets or, with None, removes the plugin's switch; every other byte of the file stays."""
+    """Sets or, with None, removes the plugin's switch; every other byte of the file stays, and a link to it."""
+    kritarc = Path(os.path.realpath(str(kritarc)))
     text = kritarc.read_bytes().decode("utf-8", "surrogateescape") if kritarc.exists() else ""
     edited = switched(text, value)
     if edited == text:

@@ -45,6 +45,20 @@ def test_a_group_made_for_the_switch_goes_with_it_though_krita_moved_it():
     )
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_kritarc_kept_elsewhere_stays_a_link(user, no_network, tmp_path, there):
+    kept = tmp_path / "dotfiles" / "kritarc"
+    kept.parent.mkdir()
+    if there:
+        kept.write_text("[a]\nb=c\n")
+    user.kritarc.parent.mkdir(parents=True)
+    user.kritarc.symlink_to(kept)
+    krita_setup.install(PLUGIN, user, pythons=("3.8",))
+    assert user.kritarc.is_symlink() and ON in kept.read_text()
+    krita_setup.uninstall(user)
+    assert user.kritarc.is_symlink() and ON not in kept.read_text()
+
+
 @pytest.fixture
 def user(tmp_path):
     return KritaUser(tmp_path / "data" / "krita", tmp_path / "config" / "kritarc")
