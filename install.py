@@ -59,7 +59,9 @@ def put_into_krita(at: Places) -> None:
                 "Krita's AppImage or your system's own package of it."
             )
     if not users:
-        say("Krita was not found: run install.py again once you have it, to put the plugin into it.")
+        say(
+            "Krita was not found: install it, start it once and run install.py again, to put the plugin into it."
+        )
 
 
 def take_away(at: Places) -> None:
