@@ -134,7 +134,7 @@ def clean_environment() -> dict[str, str]:
 
 def pip_environment(at: Places) -> dict[str, str]:
     """Like `clean_environment`; pip installs into the environment and nowhere else; its other settings stay."""
-    strays = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV")
+    strays = ("PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV")
     kept = {name: value for name, value in clean_environment().items() if name not in strays}
     scratch = str(at.scratch)
     return {
@@ -144,6 +144,7 @@ def pip_environment(at: Places) -> dict[str, str]:
         "PIP_CACHE_DIR": str(at.cache / "pip"),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
+        "PIP_USER": "0",  # in pip.conf it would forbid every installation into an environment
         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch),  # the system's is often too small for torch
     }
 
@@ -155,7 +156,7 @@ def run_logged(at: Places, command: list[str], doing: str) -> None:
     the lock is free only when the child has ended too.
     """
     said = []
-    with open(at.logfile, "a", encoding="utf-8") as log:
+    with open(at.logfile, "a", encoding="utf-8", errors="backslashreplace") as log:
         log.write(f"\n$ {' '.join(command)}\n")
         log.flush()
         with subprocess.Popen(

@@ -129,10 +129,26 @@ def test_pip_installs_into_the_environment_whatever_the_user_set(at, monkeypatch
         monkeypatch.setenv(stray, "1")
     monkeypatch.setenv("PIP_PROXY", "http://proxy.example:3128")
     seen = pip_environment(at)
-    assert not {"PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"} & set(seen)
+    assert not {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX"} & set(seen)
     assert seen["PIP_PROXY"] == "http://proxy.example:3128"
     assert seen["TMPDIR"].startswith(str(at.home))
     assert seen["PIP_CACHE_DIR"].startswith(str(at.home))
+
+
+def test_a_pip_conf_that_installs_for_the_user_is_overruled(at, monkeypatch, tmp_path):
+    """Asked of the pip at hand: in an environment it refuses to install for the user."""
+    (tmp_path / "pip.conf").write_text("[global]\nuser = true\n")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "pyproject.toml").write_text("[project]\nname = 'nothing'\nversion = '1'\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--no-build-isolation"]
+    run_logged(at, [*pip, str(tmp_path / "package")], "Trying")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_home_of_any_name_can_be_logged(at):
+    run_logged(at, [sys.executable, "-c", "pass", os.fsdecode(b"/home/\xff")], "Trying")
+    assert r"/home/\udcff" in at.logfile.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
