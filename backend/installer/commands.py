@@ -13,8 +13,13 @@ from pathlib import Path
 
 from plugin.painterly.protocol.places import Places
 
-# Pythons for which all compiled dependencies publish wheels.
-OLDEST, NEWEST = (3, 9), (3, 14)
+
+def newest_python(system: str, processor: str) -> tuple[int, int]:
+    """The newest Python for which all compiled dependencies publish wheels; torch left Intel Macs with 2.2."""
+    return (3, 12) if (system, processor) == ("darwin", "x86_64") else (3, 14)
+
+
+OLDEST, NEWEST = (3, 9), newest_python(sys.platform, platform.machine())
 # Linux wheels of torch for x86_64 carry the CUDA libraries: gigabytes installed, and more while installing.
 CUDA_WHEELS = sys.platform == "linux" and platform.machine() == "x86_64"
 SIZE_GB, ROOM_GB = (6, 10) if CUDA_WHEELS else (1, 3)

@@ -22,6 +22,8 @@ from .wanted import BUILD_TOOL, WEIGHTS, Wanted, damaged_packages, site_packages
 KEY_IMPORTS = "torch, torchvision, numpy, PIL, zmq, h5py, pyvips, backend, plugin.painterly.protocol"
 TEST_IMPORTS = "pytest, hypothesis"
 LOCK_PATIENCE_SECONDS = 3600.0
+# In the path of a Python from the Microsoft Store, whose writes below AppData go to a folder of its own.
+STORE_PYTHON = "PythonSoftwareFoundation.Python."
 # How starting a file ends that is missing, protected or no program; any other error is the computer's.
 NO_PROGRAM = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ELOOP)
 
@@ -45,6 +47,11 @@ def check_python(at: Places) -> None:
         raise Failure(
             f"Python {dotted(version)} is too {'old' if version < OLDEST else 'new'} for the libraries that "
             f"Painterly needs: run install.py with a Python from {dotted(OLDEST)} to {dotted(NEWEST)}."
+        )
+    if STORE_PYTHON in sys.base_prefix:
+        raise Failure(
+            "Python from the Microsoft Store keeps what it installs where Krita does not see it: install Python "
+            "from python.org and run 'py install.py'."
         )
     if sys.maxsize < 2**32 or platform.python_implementation() != "CPython":
         raise Failure("Painterly needs an ordinary 64-bit Python (CPython): run install.py with one.")

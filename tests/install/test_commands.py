@@ -13,6 +13,7 @@ from backend.installer.commands import (
     Shortage,
     explain,
     explain_os_error,
+    newest_python,
     pip_environment,
     run_logged,
     tell_download,
@@ -149,6 +150,11 @@ def test_a_pip_conf_that_installs_for_the_user_is_overruled(at, monkeypatch, tmp
 def test_a_home_of_any_name_can_be_logged(at):
     run_logged(at, [sys.executable, "-c", "pass", os.fsdecode(b"/home/\xff")], "Trying")
     assert r"/home/\udcff" in at.logfile.read_text(encoding="utf-8")
+
+
+def test_intel_macs_end_with_an_older_python():
+    assert newest_python("darwin", "x86_64") == (3, 12)
+    assert newest_python("darwin", "arm64") == newest_python("linux", "x86_64") == (3, 14)
 
 
 @pytest.mark.parametrize(

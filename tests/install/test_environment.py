@@ -254,6 +254,20 @@ def test_an_unsuited_python_is_refused(at, monkeypatch, version, word):
         check_python(at)
 
 
+@pytest.mark.parametrize(("prefix", "refused"), [
+    (r"C:\Program Files\WindowsApps\PythonSoftwareFoundation.Python.3.11_3.11.2544.0_x64__qbz5n2kfra8p0", True),
+    (r"C:\Users\Sam\AppData\Local\Programs\Python\Python313", False),
+    (r"C:\Users\Sam\AppData\Local\Python\pythoncore-3.14-64", False),
+])  # fmt: skip
+def test_on_windows_a_python_whose_files_krita_cannot_see_is_refused(at, monkeypatch, prefix, refused):
+    monkeypatch.setattr(environment.sys, "base_prefix", prefix)
+    if refused:
+        with pytest.raises(Failure, match="python.org"):
+            check_python(at)
+    else:
+        check_python(at)
+
+
 def test_a_python_without_venv_is_refused(at, monkeypatch):
     monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Failure, match="python3-venv"):
