@@ -41,6 +41,11 @@ SHORTAGES = {
     r"MemoryError|bad_alloc|Cannot allocate memory|WinError 1455|paging file is too small": (
         "There was not enough memory: close other programs and run install.py again."
     ),
+    # Seen for want of memory, and where a disk is mounted so that nothing on it may be executed.
+    r"failed to map segment from shared object": (
+        "The libraries could not be loaded: close other programs to have more memory, or set PAINTERLY_HOME to a "
+        "folder on a disk from which programs may run, and run install.py again."
+    ),
 }
 EXPLANATIONS = {
     **SHORTAGES,

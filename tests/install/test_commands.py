@@ -38,6 +38,7 @@ SAID = {
     "ERROR: No matching distribution found for h5py>=3.10": "There is no h5py>=3.10 for Python",
     "MemoryError": "not enough memory",
     "OSError: [WinError 1455] The paging file is too small for this operation to complete": "not enough memory",
+    "ImportError: libtorch_cpu.so: failed to map segment from shared object": "could not be loaded",
     "ImportError: libtorch_cpu.so: cannot map zero-fill pages: Cannot allocate memory": "not enough memory",
 }
 
