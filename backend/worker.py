@@ -13,13 +13,13 @@ import math
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from typing import Any, Callable, Mapping, Protocol
 
 import zmq
 
+from backend import lifeline
 from backend.harmonize.errors import Cancelled, HarmonizeError
 from plugin.painterly.protocol import codec, messages
 from plugin.painterly.protocol.exchange import Exchange
@@ -41,14 +41,14 @@ _CPU_MEMORY = "DefaultCPUAllocator"
 class Link:
     """The socket to the service."""
 
-    def __init__(self, lifeline: Mapping[str, str]):
-        self.exchange = Exchange(lifeline["exchange"])
+    def __init__(self, keys: Mapping[str, str]):
+        self.exchange = Exchange(keys["exchange"])
         self._socket = zmq.Context.instance().socket(zmq.PAIR)
         self._socket.linger = 5000
-        self._socket.curve_serverkey = lifeline["server_public"].encode("ascii")
-        self._socket.curve_publickey = lifeline["public"].encode("ascii")
-        self._socket.curve_secretkey = lifeline["secret"].encode("ascii")
-        self._socket.connect(lifeline["address"])
+        self._socket.curve_serverkey = keys["server_public"].encode("ascii")
+        self._socket.curve_publickey = keys["public"].encode("ascii")
+        self._socket.curve_secretkey = keys["secret"].encode("ascii")
+        self._socket.connect(keys["address"])
 
     def send(self, message: Message) -> None:
         self._socket.send_multipart(codec.encode(message, self.exchange), copy=False)
@@ -183,15 +183,17 @@ def _as_json(value: Any) -> Any:
 
 def main(open_workshop: Callable[[], Workshop] = EngineWorkshop) -> int:
     """Serves the service that started this process, until it ends."""
-    lifeline = json.loads(sys.stdin.buffer.readline())
-    _end_with_service()
+    keys = json.loads(sys.stdin.buffer.readline())
+    _die_with_service()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     # Ctrl-C in the service's terminal is the service's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    link = Link(lifeline)
+    link = Link(keys)
     try:
         workshop = open_workshop()
+        # Not before NumPy and torch are loaded: on Windows a pending read could keep them from it (see there).
+        lifeline.at_end_of_input(lambda: os._exit(0))
         link.send(messages.Status("ready", _as_json(workshop.describe())))
     except Exception as error:
         traceback.print_exc()
@@ -205,18 +207,10 @@ def main(open_workshop: Callable[[], Workshop] = EngineWorkshop) -> int:
         # A Cancel here is for a job that has just ended.
 
 
-def _end_with_service() -> None:
-    """Ends this process when the service's end of our standard input closes, however the service ended."""
+def _die_with_service() -> None:
+    """On Linux the kernel ends this process with the service, even where no thread of ours gets to run."""
     if sys.platform.startswith("linux"):
-        # Also when this process hangs in a place where no thread of ours gets to run.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    def wait() -> None:
-        while os.read(0, 4096):
-            pass
-        os._exit(0)
-
-    threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
 
 if __name__ == "__main__":

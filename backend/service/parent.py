@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
+from backend import lifeline
 from plugin.painterly.protocol import process
 
 
@@ -19,14 +19,9 @@ class ParentWatch:
         self._started = process.started(pid) if pid else ""
         self._closed = threading.Event()
         if stdin:
-            threading.Thread(target=self._read_stdin, name="stdin", daemon=True).start()
+            lifeline.at_end_of_input(self._closed.set)
 
     def gone(self) -> bool:
         if self._closed.is_set():
             return True
         return bool(self._pid) and (not self._started or process.started(self._pid) != self._started)
-
-    def _read_stdin(self) -> None:
-        while os.read(0, 4096):
-            pass
-        self._closed.set()
