@@ -103,6 +103,9 @@ def read_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: pytest's after --test, else 0, 1 for a failure told in one sentence, 130 interrupted."""
+    if sys.stdout is not None:
+        # A path may hold what a log's encoding does not, as on Windows: shown with escapes it does no harm.
+        sys.stdout.reconfigure(errors="backslashreplace")
     asked, at = read_arguments(arguments), places()
     if asked.where:
         print(at.as_json())

@@ -60,6 +60,9 @@ def _joined(arguments: list[str]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; every failure becomes a sentence on stderr and an exit code."""
+    if sys.stdout is not None:
+        # A path may hold what a log's encoding does not, as on Windows: shown with escapes it does no harm.
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     try:

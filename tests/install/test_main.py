@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_no_flag_sets_up_and_names_the_program(calls, capsys):
     assert install.main([]) == 0
     assert calls == [("set up", ())]
     assert capsys.readouterr().out.endswith(f"{places().python.with_name('painterly')}\n")
+
+
+def test_a_log_in_a_small_encoding_takes_any_path(tmp_path):
+    """As with `install.py > log.txt` on Windows, whose encoding there is the system's."""
+    code = "import install; install.set_up = lambda *_: None; install.krita_users = list; install.main([])"
+    home = {"PAINTERLY_HOME": str(tmp_path / "Łukasz"), "PYTHONIOENCODING": "cp1252"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=install.CHECKOUT, env={**os.environ, **home}, capture_output=True)
+    assert done.returncode == 0 and done.stderr == b""
+    assert b"\\u0141ukasz" in done.stdout.splitlines()[-1]
 
 
 def test_test_adds_the_test_tools_and_passes_everything_on(calls):

@@ -72,6 +72,24 @@ def test_a_killed_service_takes_its_worker_along(service, busy):
     wait_until(lambda: not alive(worker), 20)
 
 
+def test_a_folder_whose_name_the_logs_encoding_does_not_know(tmp_path):
+    """As on Windows, where what a launcher reads is written in the system's encoding."""
+    folder = tmp_path / "Łukasz"
+    service = subprocess.Popen(
+        [sys.executable, "-m", "backend", "serve", "--folder", str(folder)],
+        cwd=backend.ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert service.stdout.readline().startswith(b"painterly ready ")
+        assert Endpoint.read(folder / "connection.json").pid == service.pid
+    finally:
+        service.terminate()
+        service.communicate(timeout=20)
+    assert service.returncode == 0
+
+
 def test_a_stale_connection_file_fools_nobody(start, tmp_path):
     first = start()
     stale, old_room = first.endpoint, first.exchange.parent
