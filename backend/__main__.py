@@ -13,6 +13,7 @@ import sys
 from typing import NoReturn, Sequence
 
 from backend.cli.failure import EXIT_STOPPED, Stopped, save_details
+from backend.cli.telling import tell
 from backend.harmonize.errors import HarmonizeError
 from plugin.painterly.protocol.parameters import InvalidParameter
 
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(sentence: object, code: int) -> int:
-    print(f"painterly: {sentence}", file=sys.stderr)
+    tell(f"painterly: {sentence}")
     return code
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Sequence
@@ -17,6 +16,7 @@ from backend.cli.job import run_job, together
 from backend.cli.manifest import COLUMNS, Entry, read_entries
 from backend.cli.progress import Progress, duration
 from backend.cli.sheet import Result
+from backend.cli.telling import tell
 from backend.harmonize.errors import Cancelled, HarmonizeError
 from backend.picture_output import OutputError, check_writable, make_folder
 from plugin.painterly.protocol.parameters import InvalidParameter
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     failed = [result for result in results if result.error]
     if args.json:
         print(json.dumps({"composites": [result.as_json() for result in results]}, indent=2))
-    print(f"{len(results) - len(failed)} of {len(entries)} done; see {args.output / SHEET}.", file=sys.stderr)
+    tell(f"{len(results) - len(failed)} of {len(entries)} done; see {args.output / SHEET}.")
     if interrupt.asked:
         raise Stopped("Stopped; what was finished, and the best so far of the last, are kept.")
     return 1 if failed else 0
@@ -87,7 +87,7 @@ def _run_entry(
         progress.close()
     if report and report.cancelled:
         error = f"Stopped; the best so far is in {report.output.name}."
-    print(title + (error or f"done in {duration(report.seconds)}"), file=sys.stderr)
+    tell(title + (error or f"done in {duration(report.seconds)}"))
     try:
         previews = sheet.draw_previews(entry, job, report, args.output)
     except OutputError as problem:

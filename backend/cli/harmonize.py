@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from backend.cli import runner
@@ -14,6 +13,7 @@ from backend.cli.inputs import Sources
 from backend.cli.interrupt import Interrupt
 from backend.cli.job import Job, Report, run_job, together
 from backend.cli.progress import Progress, duration
+from backend.cli.telling import tell
 from backend.harmonize.errors import Cancelled, InvalidInput
 
 
@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell(report: Report, as_json: bool) -> None:
     for note in report.notes:
-        print(note, file=sys.stderr)
+        tell(note)
     if as_json:
         print(json.dumps(report.as_json(), indent=2))
     elif not report.cancelled:
-        print(f"Wrote {report.output} in {duration(report.seconds)}.", file=sys.stderr)
+        tell(f"Wrote {report.output} in {duration(report.seconds)}.")

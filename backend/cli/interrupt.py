@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from types import FrameType, TracebackType
@@ -36,5 +37,7 @@ class Interrupt:
         self.asked = True
         # The system's own handler also ends a long computation that Python could not interrupt.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        # Not `print`: a handler may run in the midst of another write to the same stream.
-        os.write(2, b"\nStopping after this iteration; Ctrl-C again ends at once.\n")
+        # Not `print`: a handler may run in the midst of another write to the same stream. And as in `telling`
+        # an error here must not cost the picture.
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nStopping after this iteration; Ctrl-C again ends at once.\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
@@ -36,17 +37,22 @@ class Progress:
         line = self._title + describe(step)
         if self._live:
             width = shutil.get_terminal_size().columns - 1
-            self._stream.write("\r" + line[:width].ljust(width))
+            self._write("\r" + line[:width].ljust(width))
         else:
-            self._stream.write(line + "\n")
+            self._write(line + "\n")
         self._drawn = True
-        self._stream.flush()
 
     def close(self) -> None:
         """Leaves the bar's line, so that what follows starts on its own."""
         if self._live and self._drawn:
-            self._stream.write("\n")
+            self._write("\n")
         self._drawn = False
+
+    def _write(self, text: str) -> None:
+        """In silence once nobody reads it any more, as in `telling`."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def describe(step: Step) -> str:

@@ -114,6 +114,20 @@ def test_ctrl_c_keeps_the_best_so_far(files, tmp_path):
     assert (samples_of(partial)[35, 50] == [255, 0, 0]).all()
 
 
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_nobody_reads_its_words_any_more(files, tmp_path, interrupted):
+    """As with `2>&1 | tee log`, where Ctrl-C reaches `tee` too."""
+    seconds = "0.3" if interrupted else "0.02"
+    process = start("harmonize", *options(files), "-o", tmp_path / "o.png", seconds=seconds)
+    await_line(process, "first pass")
+    process.stderr.close()
+    if interrupted:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(30) == (130 if interrupted else 0)
+    process.stdout.close()
+    assert (tmp_path / ("o.partial.png" if interrupted else "o.png")).exists()
+
+
 def test_second_ctrl_c_ends_at_once(files, tmp_path):
     process = start("harmonize", *options(files), "-o", tmp_path / "o.png", seconds="4")
     await_line(process, "first pass 1/")

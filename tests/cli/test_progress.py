@@ -1,6 +1,7 @@
 """Progress lines, with a clock and a stream of our own."""
 
 import io
+import os
 
 import pytest
 
@@ -50,3 +51,17 @@ def test_a_terminal_gets_one_line_that_redraws_itself():
     progress.close()
     assert stream.getvalue().count("\r") == 5 and stream.getvalue().count("\n") == 1
     assert len({len(part) for part in stream.getvalue().rstrip("\n").split("\r")[1:]}) == 1
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_stream_that_nobody_reads_any_more_stops_nothing(terminal):
+    read, write = os.pipe()
+    os.close(read)
+    stream = open(write, "w")
+    stream.isatty = lambda: terminal
+    progress = Progress("", stream)
+    for step in steps(3):
+        progress(step)
+    progress.close()
+    with pytest.raises(BrokenPipeError):  # so it was broken
+        stream.close()
