@@ -19,7 +19,7 @@ import pyvips
 
 from backend import picture_color
 from backend.harmonize.errors import HarmonizeError
-from backend.pictures import crop, has_utf8_name
+from backend.pictures import GAIN_MAP, crop, has_utf8_name
 from plugin.painterly.protocol.geometry import Box
 
 
@@ -127,6 +127,8 @@ def _left_behind(image: pyvips.Image, kind: Format) -> list[str]:
     texts = any(field.startswith("png-comment-") for field in fields) and kind.saver != "pngsave"
     if from_tiff or into_tiff or texts:
         notes.append("Tags such as author and copyright, where the painting's file had them, were not kept.")
+    if GAIN_MAP in fields:
+        notes.append("The painting's gain map for HDR screens was not kept.")
     return notes
 
 

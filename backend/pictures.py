@@ -25,6 +25,8 @@ LEAST_SIDE = 64
 LARGEST_SIDE = 16383
 LOADERS = ("pngload", "jpegload", "tiffload", "webpload")
 LOSSY_LOADERS = ("jpegload", "webpload")
+# Our own mark on a picture whose file also held a gain map, by which newer screens brighten a photograph.
+GAIN_MAP = "painterly-gain-map"
 # A lossy mask's black rings around edges; below this share of full scale it counts as black.
 LOSSY_BLACK = 16 / 255
 
@@ -91,10 +93,7 @@ def open_picture(path: str | os.PathLike[str], role: str) -> Picture:
     if not path.exists():
         raise InvalidInput(f"The {role} {path} does not exist; check its name.")
     try:
-        # A source takes the name as it is, where `new_from_file` reads options in square brackets.
-        image = pyvips.Image.new_from_source(
-            pyvips.Source.new_from_file(str(path)), "", fail_on="error", access="random"
-        )
+        image = _load(str(path))
         loader = image.get("vips-loader")
     except pyvips.Error as error:
         raise InvalidInput(_unreadable(path, role)) from error
@@ -103,6 +102,20 @@ def open_picture(path: str | os.PathLike[str], role: str) -> Picture:
     picture = Picture(path, role, image.autorot())
     _check_samples(picture)
     return picture
+
+
+def _load(name: str) -> pyvips.Image:
+    """Raises pyvips.Error."""
+    how = {"fail_on": "error", "access": "random"}
+    # A source takes the name as it is, where `new_from_file` reads options in square brackets.
+    image = pyvips.Image.new_from_source(pyvips.Source.new_from_file(name), "", **how)
+    if not image.get("vips-loader").startswith("uhdrload"):
+        return image
+    # A JPEG with a gain map, as phones make them. The map fits the pixels as they were, and libvips would put
+    # it into the result: so it is read as the JPEG that it also is.
+    image = pyvips.Image.jpegload_source(pyvips.Source.new_from_file(name), **how).copy()
+    image.set_type(pyvips.GValue.gint_type, GAIN_MAP, 1)
+    return image
 
 
 def has_utf8_name(path: str | os.PathLike[str]) -> bool:

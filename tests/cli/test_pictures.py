@@ -272,6 +272,23 @@ def test_only_the_first_of_several_pages_is_said(painterly, files, tmp_path):
         assert result.n_frames == 1
 
 
+@pytest.mark.skipif(
+    not pyvips.type_find("VipsOperation", "uhdrsave"), reason="this libvips writes no gain maps"
+)
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_phones_jpeg_is_read_without_its_gain_map(painterly, engine, files, tmp_path, suffix):
+    bright = pyvips.Image.new_from_array(noise(), interpretation="srgb").colourspace("scrgb") * 3
+    bright.copy(interpretation="scrgb").uhdrsave(str(tmp_path / "p.jpg"))
+    files["--painting"] = tmp_path / "p.jpg"
+    finished = painterly("harmonize", *options(files), "-o", tmp_path / f"o.{suffix}")
+    assert finished.code == 0 and "gain map for HDR screens was not kept" in finished.err
+    result = pyvips.Image.new_from_file(str(tmp_path / f"o.{suffix}"))
+    assert not [field for field in result.get_fields() if "gain" in field]
+    if suffix == "png":
+        stored = np.asarray(Image.open(tmp_path / "p.jpg")).astype(int)
+        assert np.abs(result.numpy() - stored)[OUTSIDE].max() <= 2  # two decoders
+
+
 def test_jpeg_says_that_it_is_lossy(painterly, files, tmp_path):
     finished = painterly("harmonize", *options(files), "-o", tmp_path / "o.jpg")
     assert finished.code == 0 and "lossy" in finished.err
