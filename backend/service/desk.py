@@ -9,7 +9,7 @@ from typing import Sequence
 from backend.service.jobs import Job, JobBook, QueueFull
 from backend.service.peers import Peer, Peers
 from backend.service.room import Room
-from backend.service.supervisor import FAILED, READY, Supervisor
+from backend.service.supervisor import FAILED, READY, Supervisor, WorkerNotStarted
 from plugin.painterly.protocol import codec, messages, parameters
 from plugin.painterly.protocol.errors import ProtocolError
 from plugin.painterly.protocol.messages import Message
@@ -151,8 +151,11 @@ class Desk:
                 death = messages.Failed("", messages.WORKER_DIED, "It did not heed a Cancel.")
         if death is not None:
             self._lose_worker(death)
-        if self._worker.start_if_due(wanted=self._book.unfinished):
-            self._announce()
+        try:
+            if self._worker.start_if_due(wanted=self._book.unfinished):
+                self._announce()
+        except WorkerNotStarted as error:
+            self._lose_worker(messages.Failed("", messages.WORKER_DIED, str(error)))
 
     def _lose_worker(self, death: messages.Failed) -> None:
         """The running job fails; the others wait for the next worker, if there will be one."""

@@ -7,6 +7,7 @@ lifeline: when it closes, because the service ended in whatever way, the worker 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -34,6 +35,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 VMSTAT = Path("/proc/vmstat")  # where Linux counts what it killed for want of memory
 
 
+class WorkerNotStarted(OSError):
+    """The system did not let a worker start; the message is one sentence."""
+
+
 class Supervisor:
     """Owns the worker process and the socket to it. `state` is "starting", "ready" or "failed"."""
 
@@ -54,7 +59,23 @@ class Supervisor:
         return messages.Status(self.state, dict(self.device), self.message)
 
     def start(self) -> None:
-        """A new worker with a new socket and new keys; nothing that an old one said can arrive any more."""
+        """A new worker with a new socket and new keys; nothing that an old one said can arrive any more.
+
+        Raises WorkerNotStarted, which counts as a try; `bury` clears away what there is of it then.
+        """
+        self._tries += 1
+        try:
+            self._start()
+        except (OSError, zmq.ZMQBaseError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self.message = (
+                f"The computing process could not be started ({reason}); close other programs and try again."
+            )
+            raise WorkerNotStarted(self.message) from error
+        self.state, self.device, self.message = STARTING, {}, ""
+        self._started = time.monotonic()
+
+    def _start(self) -> None:
         own, its = KeyPair.new(), KeyPair.new()
         self.socket = self._context.socket(zmq.PAIR)
         self.socket.linger = 0
@@ -74,9 +95,6 @@ class Supervisor:
             )
         self._process.stdin.write(json.dumps(lifeline).encode("ascii") + b"\n")
         self._process.stdin.flush()
-        self.state, self.device, self.message = STARTING, {}, ""
-        self._started = time.monotonic()
-        self._tries += 1
 
     def send(self, frames: Sequence[Buffer]) -> None:
         """Sends without waiting; what a dead worker does not get is dealt with when its death is noticed."""
@@ -119,8 +137,9 @@ class Supervisor:
         """Ends the worker without waiting for it; `start_if_due` brings the next one once it is gone."""
         self._kill()
         self._dying, self._process = self._process, None
-        self.socket.close(linger=0)
-        self.socket = None
+        if self.socket is not None:
+            self.socket.close(linger=0)
+            self.socket = None
         self._next_try = time.monotonic() + _PAUSE * self._tries
         if self._tries >= _TRIES:
             self.state = FAILED
@@ -129,7 +148,10 @@ class Supervisor:
             self.state = STARTING
 
     def start_if_due(self, wanted: bool) -> bool:
-        """Starts a worker if there is none and it is time; after giving up, only if one is `wanted`."""
+        """Starts a worker if there is none and it is time; after giving up, only if one is `wanted`.
+
+        Raises WorkerNotStarted.
+        """
         if self._process is not None or time.monotonic() < self._next_try:
             return False
         if self._dying is not None and self._dying.poll() is None:  # on a starved machine that takes a while
@@ -142,7 +164,8 @@ class Supervisor:
     def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.stdin.close()
+            with contextlib.suppress(OSError):  # it may have ended before it had read its keys
+                self._process.stdin.close()
 
     def close(self) -> None:
         """Ends the worker and sees it gone."""

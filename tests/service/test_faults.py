@@ -2,13 +2,19 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+import zmq
 
 from backend import worker
+from backend.service import supervisor
+from backend.service.keys import DoorKeeper
+from backend.service.room import Room
 from plugin.painterly.protocol import codec, messages
 from plugin.painterly.protocol.exchange import Exchange
 from plugin.painterly.protocol.messages import Accepted, Failed, Result
@@ -106,6 +112,44 @@ def test_a_worker_that_never_starts(start, command):
     assert any(isinstance(m, messages.Status) and m.worker == "failed" for m in client.heard)
     client.submit(job("again"))  # a new job is a new try, not an endless wait
     assert client.last_word("again").kind == messages.WORKER_DIED
+
+
+def test_a_worker_that_the_system_does_not_let_start_again(start, tmp_path):
+    """As when there is no memory for a new process: what is kept and the service itself live on."""
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    program.chmod(0o700)
+    service = start(worker_command=[str(program), backend.__file__, "worker"])
+    client = service.client()
+    kept = client.do(job("kept", size=1024), acknowledge=False)
+    program.rename(tmp_path / "away")
+    os.kill(client.ready()["pid"], signal.SIGKILL)
+    failed = client.do(job("hopeless"))
+    assert failed.kind == messages.WORKER_DIED and "could not be started (No such file" in failed.message
+    (tmp_path / "away").rename(program)
+    assert isinstance(client.do(job("next")), Result)
+    client.resume("kept")
+    assert client.last_word("kept") == kept
+
+
+def test_a_worker_that_ends_before_it_has_its_keys(tmp_path, monkeypatch):
+    def run(*command, **options):
+        process = subprocess.Popen(*command, **options)
+        process.wait()
+        return process
+
+    monkeypatch.setattr(supervisor, "subprocess", SimpleNamespace(Popen=run, PIPE=subprocess.PIPE))
+    context = zmq.Context()
+    door = DoorKeeper(context)
+    worker = supervisor.Supervisor(context, door, Room(tmp_path, "room"), ["true"])
+    for number in range(1, 4):
+        with pytest.raises(supervisor.WorkerNotStarted, match="could not be started"):
+            worker.start()
+        worker.bury()
+        assert worker.state == (supervisor.FAILED if number == 3 else supervisor.STARTING)
+    worker.close()
+    door.close()
+    context.term()
 
 
 def test_a_shared_file_taken_away_before_the_job_ran(service):
