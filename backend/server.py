@@ -38,6 +38,7 @@ _TICK_MS = 200
 _LOOK_SECONDS = 1.0
 _PING_SECONDS = 5.0
 _SWEEP_SECONDS = 60.0
+_ASLEEP_SECONDS = 2.0  # between two turns: more means that the machine slept, or this process was stopped
 _BATCH = 64  # messages taken from clients before the worker has its turn
 
 
@@ -85,6 +86,7 @@ class Server:
         )
         self._ending = ""
         self._active_at = self._looked_at = self._pinged_at = self._swept_at = time.monotonic()
+        self._turned_at = time.monotonic()
 
     # ---- the loop ------------------------------------------------------------------------------
 
@@ -96,6 +98,7 @@ class Server:
             self._worker.start()
             self._write_connection_file()
             on_ready(self._peers.address, self._config.connection_file)
+            self._turned_at = time.monotonic()
             while not self._ending:
                 self._turn()
         finally:
@@ -108,6 +111,7 @@ class Server:
             if socket is not None:
                 poller.register(socket, zmq.POLLIN)
         ready = dict(poller.poll(_TICK_MS))
+        self._overlook_sleep()
         if self._door.socket in ready:
             self._door.answer()
         if self._worker.socket in ready:
@@ -166,6 +170,14 @@ class Server:
         self._peers.say(peer_id, welcome)
 
     # ---- now and then --------------------------------------------------------------------------
+
+    def _overlook_sleep(self) -> None:
+        """The time that a machine slept is nobody's silence; some systems' clocks count it, Windows' does."""
+        now = time.monotonic()
+        asleep, self._turned_at = now - self._turned_at, now
+        if asleep > _ASLEEP_SECONDS:
+            self._active_at += asleep
+            self._desk.overlook(asleep)
 
     def _look_around(self) -> None:
         now = time.monotonic()

@@ -225,6 +225,16 @@ class Desk:
 
     # ---- now and then --------------------------------------------------------------------------
 
+    def overlook(self, seconds: float) -> None:
+        """For so long nothing could be heard: that counts as no silence of the worker and as no idleness."""
+        self.active_at += seconds
+        self._worker.overlook(seconds)
+        job = self._book.running
+        if job is not None:
+            job.heard_at += seconds
+            if job.cancelled_at is not None:
+                job.cancelled_at += seconds
+
     def call_on_waiting(self) -> None:
         """Asks after clients that wait for something, and hands over what they could not take before."""
         for peer_id in {job.peer for job in self._book if job.peer is not None}:

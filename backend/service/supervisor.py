@@ -47,7 +47,7 @@ class Supervisor:
         self._process: subprocess.Popen | None = None
         self._dying: subprocess.Popen | None = None
         self._tries = 0
-        self._next_try = 0.0
+        self._started = self._next_try = 0.0
         self._kills = 0
         self.state = STARTING
         self.device: Mapping[str, Any] = {}
@@ -132,6 +132,10 @@ class Supervisor:
             return messages.Failed("", messages.OUT_OF_MEMORY, sentence, detail)
         sentence = self.message or "The computing process ended unexpectedly; try again, perhaps smaller."
         return messages.Failed("", messages.WORKER_DIED, sentence, detail)
+
+    def overlook(self, seconds: float) -> None:
+        """For so long the machine slept: a worker that starts has as much more time for it."""
+        self._started += seconds
 
     def bury(self) -> None:
         """Ends the worker without waiting for it; `start_if_due` brings the next one once it is gone."""

@@ -162,6 +162,47 @@ def test_idle_services_end_and_busy_ones_do_not(start):
     assert service.process.wait(20) == 0
 
 
+def sleep_soundly(*pids):
+    """These processes stand still for 4 s, as when a machine sleeps whose clock goes on, or after Ctrl-Z."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(4)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_time_asleep_is_no_silence_of_the_worker(start):
+    service = start(stall_seconds=3.0)
+    client = service.client()
+    worker = client.ready()["pid"]
+    client.submit(job("long", steps=20, milliseconds=100))
+    client.progress("long")
+    sleep_soundly(service.process.pid, worker)
+    assert isinstance(client.last_word("long"), messages.Result)
+    assert service.worker_pid() == worker
+
+
+def test_time_asleep_is_no_time_to_heed_a_cancel(start):
+    service = start(cancel_seconds=3.0)
+    client = service.client()
+    worker = client.ready()["pid"]
+    client.submit(job("deaf", backend.DEAF))
+    client.until(lambda m: m == messages.Accepted("deaf", 0))
+    client.cancel("deaf")
+    client.poll(0.3)
+    sleep_soundly(service.process.pid, worker)
+    time.sleep(1.5)
+    assert alive(worker)
+    assert isinstance(client.last_word("deaf"), messages.Cancelled)
+
+
+def test_time_asleep_is_no_idleness(start):
+    service = start(idle_seconds=3.0)
+    sleep_soundly(service.process.pid, service.worker_pid())
+    time.sleep(1.5)
+    assert service.process.poll() is None
+
+
 def test_only_the_owner_can_read_what_the_service_keeps(service):
     assert stat.S_IMODE(os.stat(service.where).st_mode) == 0o600
     for folder in (service.exchange, service.exchange.parent, service.exchange.parent.parent):
