@@ -25,6 +25,8 @@ LEAST_SIDE = 64
 LARGEST_SIDE = 16383
 LOADERS = ("pngload", "jpegload", "tiffload", "webpload")
 LOSSY_LOADERS = ("jpegload", "webpload")
+# libvips unpacks a large picture into a temporary file; so it says that this failed.
+NO_ROOM = ("unable to write to", "write failed")
 # Our own mark on a picture whose file also held a gain map, by which newer screens brighten a photograph.
 GAIN_MAP = "painterly-gain-map"
 # A lossy mask's black rings around edges; below this share of full scale it counts as black.
@@ -157,6 +159,11 @@ def check_pixels(picture: Picture) -> None:
         # x - x is 0 for every number and NaN, which equals nothing, for NaN and the infinities.
         flaws = (image - image != 0).max()
     except pyvips.Error as error:
+        if any(words in str(error) for words in NO_ROOM):
+            raise InvalidInput(
+                f"The {picture.role} {picture.path} does not fit unpacked into the folder for temporary files; "
+                "free some space there, or let the variable TMPDIR name a folder on a larger disk."
+            ) from error
         raise InvalidInput(
             f"The {picture.role} {picture.path} is truncated or damaged; save or copy it again."
         ) from error

@@ -217,6 +217,25 @@ def test_no_room_is_noticed_before_the_work(refused, files, tmp_path, monkeypatc
     assert "0.0 MB left" in refused("harmonize", *options(files), "-o", tmp_path / "o.png")
 
 
+@pytest.mark.parametrize("lack", ["room", "folder"])
+def test_no_place_for_temporary_files(refused, tmp_path, monkeypatch, lack):
+    """libvips unpacks a picture of more than 100 MB there; a limit on the size of files stands for the full disk."""
+    painting = save(tmp_path / "p.png", np.zeros((7000, 5000, 3), np.uint8), compression=1)
+    files = {"--painting": painting, "--layer": save(tmp_path / "l.png", noise(bands=4))}
+    if lack == "folder":
+        monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if lack == "room":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        said = refused("harmonize", *options(files), "-o", tmp_path / "o.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert "temporary files" in said and "TMPDIR" in said and "damaged" not in said
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp", "jpg"])
 def test_disk_that_fills_up_while_writing(painterly, files, tmp_path, suffix, monkeypatch):
     """A limit on the size of files stands for the full disk: the system refuses to write on."""
