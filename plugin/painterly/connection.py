@@ -5,6 +5,7 @@ returns, or `wait()` where blocking is fine. Lost connections are made anew and 
 again by their ids; nothing here blocks but `wait` and `greeting`.
 """
 
+import math
 import time
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional
@@ -26,6 +27,7 @@ CONNECTING, CONNECTED, LOST, CLOSED = "connecting", "connected", "lost", "closed
 PING_EVERY = 2.0  # seconds between pings while poll() is called
 LOST_AFTER = 15.0  # seconds without an answer to one
 LOOK_EVERY = 0.05  # seconds between looks around while wait() and greeting() wait
+ALIVE_EVERY = 1.0  # seconds between questions whether the service lives; on macOS each starts a program
 _LINGER_MS = 300  # for last words (Ack, Shutdown) when closing
 _POLL_AT_MOST = 64  # messages a call, so that a flood cannot hold up the caller's event loop
 
@@ -166,11 +168,15 @@ class Connection:
     def _listen(self, timeout: float, on_look: Callable[[], None]) -> Iterator[List[Message]]:
         """What `poll` returns, again and again for `timeout` seconds; raises as `wait` does."""
         end = time.monotonic() + timeout
+        asked = -math.inf
         while time.monotonic() < end:
             news = self.poll(LOOK_EVERY)
             on_look()
             yield news
-            if self.state == LOST or not self._endpoint.alive:
+            now, lost = time.monotonic(), self.state == LOST
+            if not lost and now - asked >= ALIVE_EVERY:
+                asked, lost = now, not self._endpoint.alive
+            if lost:
                 raise ConnectionProblem(
                     "The service does not answer: it has ended or does not take this key."
                 )

@@ -77,6 +77,27 @@ def test_a_process_is_known_by_its_start():
     child.stdin.close()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="ps")
+def test_ps_knows_a_process_again_after_a_journey(monkeypatch):
+    """As on macOS, where the time zone goes with the traveller."""
+    told = set()
+    for zone in ("UTC0", "America/New_York", "Asia/Tokyo"):
+        monkeypatch.setenv("TZ", zone)
+        told.add(process._started_posix(os.getpid()))
+    assert len(told) == 1 and "" not in told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="ps")
+def test_ctrl_c_does_not_reach_ps(monkeypatch, tmp_path):
+    """A terminal sends it to the whole process group; a stand-in for ps tells its own."""
+    stand_in = tmp_path / "ps"
+    stand_in.write_text(f"#!{sys.executable}\nimport os\nprint('S', os.getpgrp())\n")
+    stand_in.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    told = process._started_posix(os.getpid())
+    assert told.isdecimal() and told != str(os.getpgrp())
+
+
 def test_another_machine_is_presumed_alive():
     assert endpoint().alive
     assert process.started(0) == process.started(-1) == ""

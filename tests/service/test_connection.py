@@ -62,6 +62,16 @@ def test_the_greeting_takes_no_news_away(start):
     client.close()
 
 
+def test_the_system_is_not_asked_all_the_time_whether_the_service_lives(monkeypatch):
+    asked = []
+    monkeypatch.setattr(Endpoint, "alive", property(lambda self: asked.append(self) or True))
+    client = Connection(endpoint())
+    with pytest.raises(ConnectionProblem, match="did not end"):
+        client.wait("job", timeout=1.5)
+    assert 0 < len(asked) < 4
+    client.close()
+
+
 @pytest.mark.parametrize(
     "damage",
     [

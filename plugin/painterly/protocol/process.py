@@ -34,9 +34,11 @@ def _started_linux(pid: int) -> str:
 
 
 def _started_posix(pid: int) -> str:
+    # One clock, wherever the machine travels to; and a session of its own, which no Ctrl-C reaches.
     ps = subprocess.run(
         ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ, LC_ALL="C"), check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
+        env=dict(os.environ, LC_ALL="C", TZ="UTC0"), start_new_session=True,
     )  # fmt: skip
     state, _, when = ps.stdout.decode("ascii", "replace").strip().partition(" ")
     return "" if state.startswith("Z") else when.strip()
