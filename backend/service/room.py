@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import time
 from pathlib import Path
@@ -16,6 +17,9 @@ from plugin.painterly.protocol.exchange import Exchange
 
 # A file that no job speaks of is from a client that vanished before its message arrived.
 _STRAY_SECONDS = 600.0
+# A room of another machine, in a home that several share: whether its service lives is seen only by the signs
+# that it gives with every sweep.
+_ELSEWHERE_SECONDS = 7 * 24 * 3600.0
 _LOG_TAIL = 4000
 _LOG_AT_MOST = 1 << 20  # bytes; what dead workers wrote beyond it is dropped when the next one starts
 
@@ -31,8 +35,9 @@ class Room:
         _remove_dead(folder)
         self.path = folder / instance
         self.path.mkdir(mode=0o700)
-        owner = {"pid": os.getpid(), "started": process.started(os.getpid())}
-        write_private_json(self.path / "owner.json", owner)
+        owner = {"pid": os.getpid(), "started": process.started(os.getpid()), "machine": machine()}
+        self._owner = self.path / "owner.json"
+        write_private_json(self._owner, owner)
         (self.path / "exchange").mkdir(mode=0o700)
         self.exchange = Exchange(self.path / "exchange")
         self.log = self.path / "worker.log"
@@ -67,17 +72,12 @@ class Room:
         return total
 
     def sweep(self, in_use: set[str]) -> None:
-        """Removes old files of the exchange that are not `in_use`."""
+        """Removes old files of the exchange that are not `in_use`, and gives a sign of life."""
+        with contextlib.suppress(OSError):
+            os.utime(self._owner)
         for path in self.exchange.folder.iterdir():
-            if path.name not in in_use and self._age(path) > _STRAY_SECONDS:
+            if path.name not in in_use and _age(path) > _STRAY_SECONDS:
                 self.exchange.remove(path.name)
-
-    @staticmethod
-    def _age(path: Path) -> float:
-        try:
-            return time.time() - path.stat().st_mtime
-        except OSError:
-            return 0.0
 
     def close(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -89,8 +89,28 @@ def _remove_dead(folder: Path) -> None:
             owner = read_json(path / "owner.json")
         except (OSError, ProtocolError):
             continue  # not a room, or one that is just being made
-        if process.started(int(owner["pid"])) != owner["started"]:
+        if owner.get("machine", machine()) == machine():
+            dead = process.started(int(owner["pid"])) != owner["started"]
+        else:
+            dead = _age(path / "owner.json") > _ELSEWHERE_SECONDS
+        if dead:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def machine() -> str:
+    """Where a process number means what it means here: this machine and, on Linux, this container."""
+    try:
+        numbers = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        numbers = ""
+    return f"{platform.node()} {numbers}".strip()
 
 
 def remove_connection_file(path: Path, instance: str) -> None:

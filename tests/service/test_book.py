@@ -1,5 +1,6 @@
 """The bookkeeping by itself: what is kept, and for how long."""
 
+import os
 import time
 
 import pytest
@@ -85,6 +86,22 @@ def test_a_room_clears_away_the_dead_ones_and_strays(tmp_path, monkeypatch):
     assert mine.size_of([used]) and not mine.size_of([stray])
     mine.close()
     assert not mine.path.exists()
+
+
+@pytest.mark.parametrize("days, kept", [(6, True), (8, False)])
+def test_a_room_of_another_machine_is_left_alone_while_it_gives_signs(tmp_path, monkeypatch, days, kept):
+    """As in a home that several machines or containers share: their processes are not seen here."""
+    monkeypatch.setattr(room, "machine", lambda: "elsewhere", raising=False)
+    monkeypatch.setattr(process, "started", lambda pid: "there")
+    other = room.Room(tmp_path, "other")
+    monkeypatch.undo()
+    then = time.time() - days * 24 * 3600
+    os.utime(other.path / "owner.json", (then, then))
+    room.Room(tmp_path, "mine")
+    assert other.exists == kept
+    if kept:
+        other.sweep(set())
+        assert (other.path / "owner.json").stat().st_mtime > then + 3600
 
 
 def test_the_log_is_read_from_its_end_and_begun_anew_when_long(tmp_path, monkeypatch):
