@@ -87,11 +87,19 @@ def _problem(args: argparse.Namespace) -> str:
         return "--invite needs --keys and, in --bind, the address that the client is to use."
     if args.keys and args.connection_file:
         return "With --keys each client has its own connection file from --invite."
-    if args.bind and not args.keys and not args.bind.startswith("tcp://127.0.0.1:"):
+    if args.bind and not _names_a_port(args.bind):
+        return "--bind is tcp://HOST:PORT, with a port from 1 to 65535 or * for any that is free."
+    if args.bind and not args.keys and not args.bind.startswith(("tcp://127.0.0.1:", "tcp://[::1]:")):
         return "To be reached from other machines, --bind needs --keys."
     if not args.idle > 0 or args.queue < 1 or args.parent_pid < 0:  # nan, too, is not above 0
         return "--idle and --queue are above 0, --parent-pid is a process."
     return ""
+
+
+def _names_a_port(address: str) -> bool:
+    """libzmq would take the last 16 bits of any number."""
+    port = address.rpartition(":")[2]
+    return port == "*" or (port.isdecimal() and 0 < int(port) < 1 << 16)
 
 
 def _invite(args: argparse.Namespace) -> int:

@@ -48,6 +48,7 @@ class Peers:
         self.socket.rcvhwm = _WAITING_MESSAGES
         self.socket.heartbeat_ivl, self.socket.heartbeat_timeout = HEARTBEAT_MS
         self.socket.linger = 1000
+        self.socket.ipv6 = "[" in bind
         door.guard(self.socket, _DOMAIN, own, allows)
         self.socket.bind(bind)
         self._peers: dict[bytes, Peer] = {}

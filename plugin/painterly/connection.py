@@ -187,6 +187,8 @@ class Connection:
             self._socket.close(linger=_LINGER_MS)
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = _LINGER_MS
+        # Only for an address in numbers: by name, libzmq would then choose IPv6 where the service has only IPv4.
+        self._socket.ipv6 = "[" in self._endpoint.address
         self._socket.curve_serverkey = self._endpoint.server_public.encode("ascii")
         self._socket.curve_publickey = self._endpoint.client_public.encode("ascii")
         self._socket.curve_secretkey = self._endpoint.client_secret.encode("ascii")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import zmq
 
 from backend.service.keys import KeysFile
 from plugin.painterly.connection import Connection, ConnectionProblem
@@ -40,6 +41,21 @@ def test_invited_clients_are_served(start, tmp_path):
     client.progress("long")
     client.cancel("long", keep_best=True)
     assert client.last_word("long").best is not None
+
+
+def test_over_ipv6(start, tmp_path):
+    keys, laptop = tmp_path / "keys.json", tmp_path / "laptop.json"
+    with zmq.Context() as context, context.socket(zmq.REP) as socket:
+        socket.ipv6 = True
+        try:
+            socket.bind("tcp://[::1]:*")
+        except zmq.ZMQError as error:
+            pytest.skip(f"no IPv6 here: {error}")
+    far, near = start(keys=str(keys), bind="tcp://[::1]:*"), start(bind="tcp://[::1]:*")
+    assert far.where.startswith("tcp://[::1]:")
+    KeysFile(keys).invite(far.where, laptop)
+    for client in (far.client(Endpoint.read(laptop)), near.client()):
+        assert isinstance(client.do(job("j", size=1024)), messages.Result)
 
 
 def test_a_service_for_others_takes_no_files_and_no_shutdown(start, tmp_path):
@@ -134,7 +150,11 @@ def test_a_name_whose_file_could_not_be_written_is_free(tmp_path):
         (["--keys", "k.json", "--connection-file", "c.json"], "--invite"),
         (["--idle", "0"], "--idle"),
         (["--idle", "nan"], "--idle"),
-        (["--bind", "tcp://127.0.0.1:notaport"], "start"),
+        (["--bind", "tcp://127.0.0.1:notaport"], "from 1 to 65535"),
+        (["--bind", "tcp://127.0.0.1:999999"], "from 1 to 65535"),
+        (["--bind", "tcp://127.0.0.1"], "from 1 to 65535"),
+        (["--bind", "tcp://[::1]"], "from 1 to 65535"),
+        (["--bind", "tcp://127.0.0.1:x:5000"], "start"),
         (["--keys", "/proc/nowhere/k.json"], "start"),
     ],
 )
