@@ -7,6 +7,7 @@ WebP are written losslessly, so there they stay exact to the bit; JPEG is writte
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -64,6 +65,9 @@ FORMATS = {
 }
 # Loaders leave the file's packing here and savers would take it up again: one bit a sample for a mask.
 PACKING = ("bits-per-sample", "palette", "palette-bit-depth")
+
+# What a file system says that knows no fsync.
+NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 # Rows that are blended at a time: bounds the memory for floats, whatever the object's size.
 STRIP = 256
@@ -225,6 +229,10 @@ def _written(path: Path) -> Iterator[Path]:
 
 
 def _flush_to_disk(path: Path) -> None:
-    """A disk may report that it is full only now."""
+    """A disk may report that it is full only now; some network disks cannot be asked."""
     with path.open("rb+") as file:
-        os.fsync(file.fileno())
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in NO_FSYNC:
+                raise

@@ -65,7 +65,8 @@ def run_job(job: Job, get_runner: Callable[[], Runner], on_step: OnStep) -> Repo
     """Does the job and writes its output.
 
     If `on_step` raises Cancelled, the best so far goes to `partial_name(job.output)` and the report says
-    `cancelled`; Cancelled is raised on when there was nothing yet. Raises the other HarmonizeErrors.
+    `cancelled`; Cancelled is raised on when there was nothing yet. Raises the other HarmonizeErrors; after an
+    OutputError, too, the result is under that name if it could be written there.
     """
     started = time.monotonic()
     check_output(job)
@@ -85,7 +86,7 @@ def run_job(job: Job, get_runner: Callable[[], Runner], on_step: OnStep) -> Repo
         stages.finish()
         stages.save("alpha", outcome.alpha.numpy())
         stages.save("result", over(scene.original, outcome.image.numpy(), outcome.alpha.numpy()))
-    notes = _write(scene, outcome, output)
+    notes = _write(scene, outcome, output, partial_name(job.output))
     seconds = time.monotonic() - started
     return Report(job, output, outcome.report, seconds, cancelled, notes, stages.files if stages else {})
 
@@ -123,7 +124,7 @@ def _may_be_stage(path: Path, folder: Path) -> bool:
 
 
 def partial_name(output: Path) -> Path:
-    """Where an unfinished result goes: next to the output, ".partial" before the suffix."""
+    """Where a result goes that is unfinished, or cannot go where it should: next to the output, ".partial" before the suffix."""
     return output.with_name(f"{output.stem}.partial{output.suffix}")
 
 
@@ -135,10 +136,23 @@ def _composite(scene: Scene) -> Composite:
     return Composite(**{name: torch.from_numpy(pixels) for name, pixels in scene.arrays().items()})
 
 
-def _write(scene: Scene, outcome: Outcome, output: Path) -> list[str]:
-    """Lays the outcome over the painting and writes it; the notes on what the format changed."""
+def _write(scene: Scene, outcome: Outcome, output: Path, rescue: Path) -> list[str]:
+    """Lays the outcome over the painting and writes it; the notes on what the format changed.
+
+    What cannot go to `output` goes to `rescue`; raises OutputError all the same.
+    """
     image, notes = carrier(scene.painting.image, format_of(output))
-    write_picture(painted(image, scene.window, outcome.image.numpy(), outcome.alpha.numpy()), output)
+    result = painted(image, scene.window, outcome.image.numpy(), outcome.alpha.numpy())
+    try:
+        write_picture(result, output)
+    except OutputError as error:  # as on Windows, where another program has the older result open
+        try:
+            write_picture(result, rescue)
+        except OutputError:
+            raise error from None
+        if rescue == output:  # of a stopped job: the second try did it
+            return notes
+        raise OutputError(f"{str(error).rstrip('.')}; the result is in {rescue}.") from error
     return notes
 
 

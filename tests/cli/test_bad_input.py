@@ -1,5 +1,6 @@
 """Whatever is wrong with what was given: one sentence on stderr, exit code 2, nothing written."""
 
+import errno
 import os
 import resource
 import shutil
@@ -16,7 +17,7 @@ from PIL import Image
 
 from backend import picture_output
 from plugin.painterly.protocol.places import places
-from tests.cli.conftest import HEIGHT, WIDTH, noise, object_mask, options, save
+from tests.cli.conftest import HEIGHT, WIDTH, noise, object_mask, options, samples_of, save
 from tests.cli.fake_engine import Misfortune
 from tests.cli.test_harmonize import start
 
@@ -254,6 +255,35 @@ def test_disk_that_fills_up_while_writing(painterly, files, tmp_path, suffix, mo
         signal.signal(signal.SIGXFSZ, before)
     assert finished.code == 2 and "disk" in finished.err
     assert list(folder.iterdir()) == [old] and old.read_bytes() == b"an older result"
+
+
+@pytest.mark.parametrize("number, code", [(errno.ENOSYS, 0), (errno.EINVAL, 0), (errno.ENOSPC, 2)])
+def test_a_disk_that_cannot_be_asked_whether_all_is_written(
+    painterly, files, tmp_path, monkeypatch, number, code
+):
+    def fsync(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(picture_output.os, "fsync", fsync)
+    assert painterly("harmonize", *options(files), "-o", tmp_path / "o.png").code == code
+    assert (tmp_path / "o.png").exists() == (code == 0)
+
+
+def test_a_result_that_cannot_go_where_it_should_is_kept_beside_it(
+    painterly, engine, files, tmp_path, monkeypatch
+):
+    """On Windows another program may have opened the older result meanwhile; here a folder takes its place."""
+    output, harmonize = tmp_path / "o.png", engine.harmonize
+
+    def meanwhile(composite, settings, on_step):
+        output.mkdir()
+        return harmonize(composite, settings, on_step)
+
+    monkeypatch.setattr(engine, "harmonize", meanwhile)
+    finished = painterly("harmonize", *options(files), "-o", output)
+    assert finished.code == 2 and "Is a directory; the result is in" in finished.err
+    assert (samples_of(tmp_path / "o.partial.png")[35, 50] == [255, 0, 0]).all()
+    assert sorted(path.suffix for path in tmp_path.glob(".*")) == []
 
 
 def test_no_weights(painterly, files, tmp_path):
