@@ -33,7 +33,7 @@ def reach(krita, widget):
 
 def step(krita, action):
     """Undo or redo; Krita ignores both while it renders, so ask until its history has moved."""
-    row = "session._canvas._undo._views[0].currentIndex().row()"
+    row = "list(session._canvas._undo._views)[0].currentIndex().row()"
     before = krita.value(row)
     krita.wait_for("(K.action({!r}).trigger(), {} != {})[1]".format(action, row, before), 10)
 

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from .program import ABOVE, BEFORE, NODES, SHOWN, finished, layers, step
 
 
@@ -68,4 +70,46 @@ def test_merging_the_result_does_not_bring_the_original_back(start):
     krita.wait_for("session.history and not session.busy")
     krita.run("doc.nodeByName('object (harmonized)').remove()")
     time.sleep(0.5)
+    assert layers(krita) == [["Background", True], ["object", False]]
+
+
+def second_window(krita):
+    """Opens one, `second`, beside `first`; it shows no document yet."""
+    krita.run("first = K.activeWindow()\nsecond = K.openWindow()\nsecond.qwindow().show()")
+    krita.wait_for("len(K.windows()) == 2")
+
+
+@pytest.mark.parametrize("opened,closed", [("before", "second"), ("after", "first")])
+def test_undo_is_followed_after_one_of_two_windows_was_closed(start, opened, closed):
+    krita = start()
+    before = krita.value(SHOWN)
+    if opened == "before":
+        second_window(krita)
+        krita.run("first.activate()")
+        krita.wait_for("K.activeDocument() == doc")
+    krita.run("behave()\nhalve_results()\nK.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.history and not session.busy")
+    if opened == "after":
+        second_window(krita)
+    krita.run("second.addView(doc)\n{}.qwindow().close()".format(closed))
+    krita.wait_for("len(K.windows()) == 1")
+    krita.run("K.windows()[0].activate()")
+    krita.wait_for("K.activeDocument() == doc")
+    krita.run("K.action('edit_undo').trigger()")
+    krita.wait_for("layers() == {!r} and {} == {!r}".format(BEFORE, SHOWN, before), 20)
+
+
+def test_deleting_the_result_is_no_undo_while_another_window_can_redo(start):
+    krita = start()
+    second_window(krita)
+    krita.run("other = K.createDocument(40, 30, 'other', 'RGBA', 'U8', '', 72.0)\nsecond.addView(other)\n"
+              "second.activate()\nother.rootNode().addChildNode(other.createNode('new', 'paintlayer'), None)")  # fmt: skip
+    krita.wait_for("K.activeDocument() == other")
+    krita.wait_for("(K.action('edit_undo').trigger(), len(documents.children(other.rootNode())) == 1)[1]", 10)
+    krita.run("first.activate()\nbehave()")
+    krita.wait_for("K.activeDocument() == doc")
+    krita.run("K.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.history and not session.busy")
+    krita.run("doc.nodeByName('object (harmonized)').remove()")
+    time.sleep(0.6)
     assert layers(krita) == [["Background", True], ["object", False]]

@@ -9,9 +9,9 @@ result's original is brought in line with it.
 """
 
 from dataclasses import dataclass
-from typing import List
+from typing import Dict, List, NamedTuple, Optional, Set
 
-from krita import Document, Krita
+from krita import Document, Krita, Window
 
 from ..qt import QtCore, QtWidgets
 from . import documents
@@ -32,14 +32,34 @@ class Swap:
     shown: bool = True
 
 
+class _History(NamedTuple):
+    """A document's undo history, as a window that has the document in front lists it."""
+
+    document: Document
+    view: QtWidgets.QListView
+
+    @property
+    def row(self) -> int:
+        """Where it stands."""
+        return self.view.currentIndex().row()
+
+    @property
+    def last_row(self) -> int:
+        return self.view.model().rowCount() - 1
+
+    def present(self) -> Set[str]:
+        """The unique ids of all nodes in the document."""
+        return {documents.node_id(node) for node in documents.walk(self.document.rootNode())}
+
+
 class UndoFollower(QtCore.QObject):
     """Watches the undo history of each window's active document; without windows it does nothing."""
 
     def __init__(self, open_documents: Documents):
         super().__init__()
         self._documents = open_documents
-        self._swaps = {}  # type: dict
-        self._views: List[QtWidgets.QListView] = []
+        self._swaps: Dict[str, List[Swap]] = {}
+        self._views: Dict[QtWidgets.QListView, Window] = {}
         self._looks_left = 0
         self._in_the_middle = False
         self._timer = QtCore.QTimer(self)
@@ -49,24 +69,34 @@ class UndoFollower(QtCore.QObject):
         self._attach()
         self._swaps.setdefault(key, []).append(swap)
 
+    @QtCore.pyqtSlot()
     def _attach(self) -> None:
         """Find the history views (there is one a window, also when its docker is closed)."""
-        # Only list views are asked for: touching every object of the window from Python crashes Krita.
-        for window in Krita.instance().windows():
+        windows, known = Krita.instance().windows(), list(self._views.values())
+        if windows and not known:
+            Krita.instance().notifier().windowCreated.connect(self._attach)
+        for window in windows:
+            if any(window == other for other in known):
+                continue  # a search takes some 70 ms
+            # Only list views are asked for: touching every object of the window from Python crashes Krita.
             for view in window.qwindow().findChildren(QtWidgets.QListView):
-                if view.metaObject().className() == "KisUndoView" and view not in self._views:
-                    self._views.append(view)
+                if view.metaObject().className() == "KisUndoView":
+                    self._views[view] = window
                     view.model().modelReset.connect(self._history_moved)
-                    view.destroyed.connect(self._forget_views)
+                    view.destroyed.connect(lambda *_, gone=view: self._views.pop(gone, None))
 
-    @QtCore.pyqtSlot()
-    def _forget_views(self) -> None:
-        """A window was closed: the others' views are found again with the next result."""
-        self._views = []
+    def _history(self, document: Document) -> Optional[_History]:
+        """None if no window has the document in front."""
+        for view, window in self._views.items():
+            front = window.activeView()
+            if front is not None and front.document() == document:
+                return _History(document, view)
+        return None
 
     @QtCore.pyqtSlot()
     def _history_moved(self) -> None:
-        # Krita says so before, during and after a step: look until it has certainly settled.
+        # Krita says so before, during and after a step, and when another document comes to the front: look
+        # until it has certainly settled.
         self._looks_left = LOOKS + PATIENCE
         self._timer.start(LOOK_MS)
 
@@ -79,57 +109,49 @@ class UndoFollower(QtCore.QObject):
             if not self._documents.is_open(key):
                 del self._swaps[key]
                 continue
-            document = self._documents.find(key)
-            present = _present(document)
+            history = self._history(self._documents.find(key))
+            if history is None:
+                continue  # looked at when it comes to the front
+            present = history.present()
             for swap in self._swaps[key]:
                 if swap.removed:
-                    self._follow_removed(document, swap, present)
+                    self._follow_removed(history, swap, present)
                 else:
-                    self._follow_hidden(document, swap, present)
+                    _follow_hidden(history, swap, present)
 
-    def _follow_hidden(self, document: Document, swap: Swap, present: set) -> None:
-        shown = swap.result in present
-        # An original that is itself a result may be undone too: it is brought in line when it is back.
-        if shown == swap.shown or swap.original not in present:
-            return
-        swap.shown = shown
-        # Deleted or merged by hand is a step forward, not back: then the original stays as it is.
-        if shown or self._can_redo():
-            original = documents.need_node(document, swap.original)
-            document.waitForDone()  # what the step itself made Krita render would come too late
-            original.setVisible(not shown)
-            document.refreshProjection()
-
-    def _follow_removed(self, document: Document, swap: Swap, present: set) -> None:
+    def _follow_removed(self, history: _History, swap: Swap, present: Set[str]) -> None:
         both = {swap.original, swap.result}
         if both <= present:
             # A step moves the history at once but changes the layers when Krita gets round to it: without
             # waiting, a slow step looks half done and the next one would be taken back too.
-            document.waitForDone()
-            present = _present(document)
+            history.document.waitForDone()
+            present = history.present()
         if both <= present:
             self._in_the_middle = True
-            if document == Krita.instance().activeDocument():
-                self._finish_step(swap)
+            if history.document == Krita.instance().activeDocument():
+                _finish_step(history, swap)
         elif both & present:
             swap.shown = swap.result in present
 
-    def _finish_step(self, swap: Swap) -> None:
-        """Goes on in the direction of the step; ignored while Krita renders, then the next look asks again."""
-        before = self._rows()
-        Krita.instance().action("edit_undo" if swap.shown else "edit_redo").trigger()
-        if self._rows() != before:
-            # Noted now, not when it is seen: the artist's next step may come before the next look.
-            swap.shown = not swap.shown
 
-    def _rows(self) -> List[int]:
-        """Where each window's history stands."""
-        return [view.currentIndex().row() for view in self._views]
+def _follow_hidden(history: _History, swap: Swap, present: Set[str]) -> None:
+    shown = swap.result in present
+    # An original that is itself a result may be undone too: it is brought in line when it is back.
+    if shown == swap.shown or swap.original not in present:
+        return
+    swap.shown = shown
+    # Deleted or merged by hand is a step forward, not back: then the original stays as it is.
+    if shown or history.row < history.last_row:
+        original = documents.need_node(history.document, swap.original)
+        history.document.waitForDone()  # what the step itself made Krita render would come too late
+        original.setVisible(not shown)
+        history.document.refreshProjection()
 
-    def _can_redo(self) -> bool:
-        return any(view.currentIndex().row() < view.model().rowCount() - 1 for view in self._views)
 
-
-def _present(document: Document) -> set:
-    """The unique ids of all nodes in the document."""
-    return {documents.node_id(node) for node in documents.walk(document.rootNode())}
+def _finish_step(history: _History, swap: Swap) -> None:
+    """Goes on in the direction of the step; ignored while Krita renders, then the next look asks again."""
+    before = history.row
+    Krita.instance().action("edit_undo" if swap.shown else "edit_redo").trigger()
+    if history.row != before:
+        # Noted now, not when it is seen: the artist's next step may come before the next look.
+        swap.shown = not swap.shown
