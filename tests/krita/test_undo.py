@@ -73,6 +73,40 @@ def test_merging_the_result_does_not_bring_the_original_back(start):
     assert layers(krita) == [["Background", True], ["object", False]]
 
 
+def test_a_result_whose_adding_left_the_history_disturbs_no_further_step(start, profile):
+    settings = profile.config / "kritarc"
+    settings.write_text("undoStackLimit=4\n" + settings.read_text())
+    krita = start()
+    result = replaced(krita)
+    for number in range(3):
+        krita.run("add('more {}', 5, 5)".format(number))
+        time.sleep(0.3)
+    for _ in range(4):
+        step(krita, "edit_undo")
+    krita.wait_for("len({0}) == 3 and {1!r} in {0}".format(NODES, result), 20)
+    both = layers(krita)
+    krita.run("add('later', 5, 5)\nmoves = []\nview = list(session._canvas._undo._views)[0]\n"
+              "view.model().modelReset.connect(lambda: moves.append(view.currentIndex().row()))")  # fmt: skip
+    time.sleep(1.5)
+    assert layers(krita) == [*both, ["later", True]] and krita.value("len(moves)") < 10
+
+
+def test_a_step_between_adding_and_removing_is_given_back(start):
+    krita = start()
+    krita.run("made = add('result', 5, 5)\nadd('between', 5, 5)\npasted.remove()\n"
+              "from painterly.canvas.undo import Swap\ncanvas = session._canvas\n"
+              "canvas._undo.watch(canvas.active_document(), Swap(documents.node_id(pasted), "
+              "documents.node_id(made), True))")  # fmt: skip
+    names = ["Background", "object", "result", "between"]
+    step(krita, "edit_undo")
+    time.sleep(1.5)
+    assert [name for name, _ in layers(krita)] == names
+    for count in (3, 2):
+        step(krita, "edit_undo")
+        time.sleep(0.6)
+        assert [name for name, _ in layers(krita)] == names[:count]
+
+
 def second_window(krita):
     """Opens one, `second`, beside `first`; it shows no document yet."""
     krita.run("first = K.activeWindow()\nsecond = K.openWindow()\nsecond.qwindow().show()")

@@ -20,16 +20,21 @@ from .documents import Documents
 LOOK_MS, LOOKS = 40, 12
 # Further looks while a step is half done: Krita ignores undo and redo while it renders.
 PATIENCE = 250
+UNDO, REDO = "edit_undo", "edit_redo"
 
 
 @dataclass
 class Swap:
-    """A result in place of its original (unique ids); `shown` is whether it was there when last seen."""
+    """A result in place of its original (unique ids); `shown` is whether it was there when last seen.
+
+    It is `over` once no step of the history is known to bring the two in line any more.
+    """
 
     original: str
     result: str
     removed: bool
     shown: bool = True
+    over: bool = False
 
 
 class _History(NamedTuple):
@@ -40,7 +45,7 @@ class _History(NamedTuple):
 
     @property
     def row(self) -> int:
-        """Where it stands."""
+        """Where it stands; 0 is its beginning."""
         return self.view.currentIndex().row()
 
     @property
@@ -113,11 +118,12 @@ class UndoFollower(QtCore.QObject):
             if history is None:
                 continue  # looked at when it comes to the front
             present = history.present()
-            for swap in self._swaps[key]:
+            for swap in list(self._swaps[key]):
                 if swap.removed:
                     self._follow_removed(history, swap, present)
                 else:
                     _follow_hidden(history, swap, present)
+            self._swaps[key] = [swap for swap in self._swaps[key] if not swap.over]
 
     def _follow_removed(self, history: _History, swap: Swap, present: Set[str]) -> None:
         both = {swap.original, swap.result}
@@ -150,8 +156,20 @@ def _follow_hidden(history: _History, swap: Swap, present: Set[str]) -> None:
 
 def _finish_step(history: _History, swap: Swap) -> None:
     """Goes on in the direction of the step; ignored while Krita renders, then the next look asks again."""
+    onward, back, end = (UNDO, REDO, 0) if swap.shown else (REDO, UNDO, history.last_row)
     before = history.row
-    Krita.instance().action("edit_undo" if swap.shown else "edit_redo").trigger()
-    if history.row != before:
-        # Noted now, not when it is seen: the artist's next step may come before the next look.
-        swap.shown = not swap.shown
+    if before == end:
+        # The oldest steps leave a long history: the result's adding did, so both layers stay. (Krita's
+        # actions never say whether there is something to undo.)
+        swap.over = True
+        return
+    Krita.instance().action(onward).trigger()
+    if history.row == before:
+        return
+    # Noted now, not when it is seen: the artist's next step may come before the next look.
+    swap.shown = not swap.shown
+    history.document.waitForDone()
+    if {swap.original, swap.result} <= history.present():
+        # Another step lay between the two: it is the artist's and is given back.
+        Krita.instance().action(back).trigger()
+        swap.over = True
