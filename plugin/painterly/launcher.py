@@ -1,6 +1,7 @@
 """Finds, starts and ends the backend: a process of its own Python, without a console window."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -53,7 +54,7 @@ class Launcher:
 
     def __init__(self) -> None:
         self._process: Optional[subprocess.Popen] = None
-        self._folder: Optional[tempfile.TemporaryDirectory] = None
+        self._folder: Optional[Path] = None
         self._started_at = 0.0
 
     @property
@@ -68,15 +69,15 @@ class Launcher:
         """Starts a new process; raises Problem if that is not possible."""
         self.stop()
         python = backend_python()
-        # Owner-only, and each start has its own: a connection file found there is this process's.
-        self._folder = tempfile.TemporaryDirectory(prefix="painterly-")
-        command = [
-            str(python), "-m", "backend", "serve",
-            "--connection-file", str(self._connection_file()), "--folder", str(Path(self._folder.name) / "room"),
-            "--parent-pid", str(os.getpid()), "--end-with-stdin",
-        ]  # fmt: skip
         self._started_at = time.monotonic()
         try:
+            # Owner-only, and each start has its own: a connection file found there is this process's.
+            self._folder = Path(tempfile.mkdtemp(prefix="painterly-"))
+            command = [
+                str(python), "-m", "backend", "serve",
+                "--connection-file", str(self._connection_file()), "--folder", str(self._folder / "room"),
+                "--parent-pid", str(os.getpid()), "--end-with-stdin",
+            ]  # fmt: skip
             self.log_path.parent.mkdir(parents=True, exist_ok=True)
             with open(str(self.log_path), "wb") as log:
                 self._process = subprocess.Popen(
@@ -128,11 +129,13 @@ class Launcher:
                 self._process.wait()
             self._process = None
         if self._folder is not None:
-            self._folder.cleanup()
+            # On Windows a worker that outlives the service for a moment has files open: they stay. (There
+            # TemporaryDirectory raises, in some versions of Python a RecursionError.)
+            shutil.rmtree(str(self._folder), ignore_errors=True)
             self._folder = None
 
     def _connection_file(self) -> Path:
-        return Path(self._folder.name) / "connection.json"
+        return self._folder / "connection.json"
 
 
 def _no_window() -> int:

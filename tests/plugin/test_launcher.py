@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -143,3 +144,27 @@ def test_that_it_was_ready_is_not_why_it_ended(launcher, log, words):
     launcher.log_path.parent.mkdir(parents=True)
     launcher.log_path.write_text(log)
     assert launcher.last_words().startswith(words)
+
+
+def test_that_there_is_no_room_is_told(launcher, monkeypatch):
+    monkeypatch.setattr(module.tempfile, "mkdtemp", refuse(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(Problem, match="could not be started.*No space left"):
+        launcher.start()
+
+
+def test_a_folder_that_cannot_be_removed_holds_up_no_end_and_no_start(launcher, monkeypatch):
+    launcher.start()
+    path = wait_ready(launcher)
+    # As on Windows, while another process has a file in it open.
+    monkeypatch.setattr(os, "rmdir", refuse(PermissionError(errno.EACCES, "in use")))
+    launcher.stop()
+    assert not launcher.running and not path.exists()
+    launcher.start()
+    assert wait_ready(launcher) != path
+
+
+def refuse(error):
+    def fails(*_, **__):
+        raise error
+
+    return fails
