@@ -60,7 +60,7 @@ class Settings:
         """The settings in the file, defaults for all that is missing or makes no sense."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             data = {}
         loaded = cls()
         if isinstance(data, dict):
@@ -73,7 +73,7 @@ class Settings:
 
 def _sensible(name: str, value: Any) -> bool:
     if name == "preset":
-        return value in parameters.PRESETS
+        return isinstance(value, str) and value in parameters.PRESETS
     if name == "result":
         return value in (ABOVE, REPLACE)
     if name == "without_others":

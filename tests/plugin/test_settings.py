@@ -1,4 +1,5 @@
 import json
+from dataclasses import fields
 
 import pytest
 
@@ -17,7 +18,7 @@ def test_settings_survive_a_restart(tmp_path):
     assert Settings.load(path) == settings
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '"x"', "\x00", "null"])
+@pytest.mark.parametrize("text", ["", "[]", "{", '"x"', "\x00", "null", "[" * 100_000])
 def test_a_damaged_file_means_defaults(tmp_path, text):
     path = tmp_path / "settings.json"
     path.write_text(text)
@@ -31,6 +32,18 @@ def test_what_makes_no_sense_falls_back_alone(tmp_path):
         "changes": {"style": 4, "feather": -1, "unknown": 1, "resolution": []}, "new": 1,
     }))  # fmt: skip
     assert Settings.load(path) == Settings(changes={"style": 4})
+
+
+@pytest.mark.parametrize("value", [[], {}, None, 1, True, "x", [[]], [{}]])
+def test_a_value_of_any_type_may_stand_for_any_setting(tmp_path, value):
+    path = tmp_path / "settings.json"
+    names = [item.name for item in fields(Settings)]
+    path.write_text(json.dumps({name: value for name in names}))
+    loaded = Settings.load(path)
+    assert loaded.preset == Settings().preset and loaded.result == Settings().result
+    for name in parameters.BY_NAME:
+        path.write_text(json.dumps({"changes": {name: value}}))
+        Settings.load(path).resolved()
 
 
 def test_the_presets_own_value_is_no_change():
