@@ -13,7 +13,10 @@ class Notice:
         self._observers: List[Observer] = []
 
     def say(self, sentence: str) -> None:
-        """Shows the sentence in place of the last one."""
+        """Shows the sentence in place of the last one, also if that is the same: then anew."""
+        if sentence == self.message:
+            self.message = ""  # observers see the old one go
+            self.changed()
         self.message = sentence
         self.changed()
 

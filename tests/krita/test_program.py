@@ -43,6 +43,18 @@ def test_the_shortcut_starts_the_menu_action(start):
     krita.wait_for("layers() == {!r}".format(ABOVE))
 
 
+def test_what_is_in_the_way_is_told_over_the_canvas_at_each_try(start):
+    krita = start()
+    krita.run("shown = []\npainterly.extension.host.show = shown.append\nbehave(steps=200, milliseconds=50)\n"
+              "K.action('painterly_harmonize').trigger()")  # fmt: skip
+    running(krita)
+    for tries in (1, 2):
+        krita.run("K.action('painterly_harmonize').trigger()")
+        assert krita.value("shown") == ["“object” is being harmonized already: wait or cancel first."] * tries
+    time.sleep(0.5)  # while the job goes on, nothing is told anew
+    assert len(krita.value("shown")) == 2
+
+
 def test_docker_button_harmonizes_three_layers_bottom_to_top(start):
     krita = start()
     krita.run("behave()\nadd('second', 60, 60)\nadd('third', 200, 60)")

@@ -1,0 +1,18 @@
+"""What observers see of the last sentence."""
+
+from plugin.painterly.notice import Notice
+
+
+def test_who_shows_only_new_sentences_shows_one_that_is_said_again():
+    notice, seen = Notice(), [""]
+
+    def observe():
+        if notice.message != seen[-1]:
+            seen.append(notice.message)
+
+    notice.subscribe(observe)
+    for _ in range(2):
+        notice.say("Select a layer first.")
+        notice.changed()
+    assert [sentence for sentence in seen if sentence] == ["Select a layer first."] * 2
+    assert notice.message == "Select a layer first."
