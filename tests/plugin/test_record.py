@@ -64,6 +64,16 @@ def test_the_example_itself_is_a_record(known):
     assert record.read(document) == results[:1]
 
 
+def test_one_damaged_entry_does_not_lose_the_others(known):
+    record, document, results = known
+    record.write(document, results)
+    whole = json.loads(bytes(document.annotation(record.ANNOTATION)))["results"]
+    for damaged in (None, 5, "{a}", [], {}, {**NONE, "node": 5}, {**NONE, "part": [1, 2, 3]}):
+        content = {"version": record.VERSION, "results": [whole[0], damaged, whole[1]]}
+        document.setAnnotation(record.ANNOTATION, "", encoded(content))
+        assert record.read(document) == results
+
+
 def test_a_damaged_record_is_replaced_but_not_one_of_a_newer_painterly(known):
     record, document, results = known
     newer = encoded({"version": record.VERSION + 1, "results": []})

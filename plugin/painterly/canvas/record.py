@@ -1,6 +1,7 @@
 """The record of a document's results, in an annotation of the document: saved and loaded with its .kra file.
 
-What is no record (none, damaged, of a newer Painterly) is read as an empty one.
+What is no record (none, damaged, of a newer Painterly) is read as an empty one; a single damaged entry
+is passed over.
 """
 
 import json
@@ -28,10 +29,10 @@ class Result(NamedTuple):
 def read(document: Document) -> List[Result]:
     """The results that the document knows of, the oldest first; their layers may be gone."""
     record = _record(document)
-    try:
-        return [_result(each) for each in record["results"]] if record.get("version") == VERSION else []
-    except (KeyError, TypeError, ValueError):
+    if record.get("version") != VERSION or not isinstance(record.get("results"), list):
         return []
+    entries = [_entry(each) for each in record["results"]]
+    return [result for result in entries if result is not None]
 
 
 def write(document: Document, results: Sequence[Result]) -> None:
@@ -52,6 +53,14 @@ def _record(document: Document) -> Dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def _entry(each: Any) -> Optional[Result]:
+    """The result that is noted there, None if that is damaged."""
+    try:
+        return _result(each)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _result(each: Dict[str, Any]) -> Result:
