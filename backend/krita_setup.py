@@ -73,8 +73,8 @@ def install(
     """Installs or renews the plugin from the folder `plugin_source` (the checkout's `plugin/`).
 
     `python` is one with pip, which fetches what is not there yet of pyzmq. Returns those of `pythons` for
-    which there is none. The plugin will look for the backend in `home`, with None where one usually is. Raises KritaSetupError or OSError; what was installed before stays until the new
-    one is complete.
+    which there is none. The plugin will look for the backend in `home`, with None where one usually is. Raises
+    KritaSetupError or OSError; what was installed before stays until the new one is complete.
     """
     pykrita = user.resources / "pykrita"
     pykrita.mkdir(parents=True, exist_ok=True)
