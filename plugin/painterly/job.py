@@ -1,7 +1,7 @@
 """What session and canvas say to each other about one layer's work; no Krita, no widgets."""
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 from .protocol.geometry import Box
 from .protocol.raster import Placed, Raster
@@ -28,18 +28,26 @@ class Source:
     name: str
 
 
+class Selected(NamedTuple):
+    """What was selected: coverage of the canvas's `box`, one byte a pixel; nothing is outside."""
+
+    box: Box
+    coverage: bytes
+
+
 @dataclass(frozen=True)
 class ExportWish:
     """How a layer is to be exported.
 
     `resolution` sizes the window (`geometry.source_window`). `painting` is the unique id of the layer
     or group that serves as the painting, empty for everything beneath. `without` are unique ids of
-    layers that the painting leaves out.
+    layers that the painting leaves out. Only what is `selected` of the layer is painted, all without one.
     """
 
     resolution: int
     painting: str = ""
     without: Tuple[str, ...] = ()
+    selected: Optional[Selected] = None
 
 
 @dataclass(frozen=True)

@@ -83,14 +83,13 @@ class Session:
 
     def variants(self, styles: Sequence[Value], painting: str = "") -> Optional[Task]:
         """The active layer at several style strengths, as one group of layers."""
-        self.before_start()
-        try:
-            source, values = self._canvas.active_source(), self.settings.resolved()
-            self._refuse_twice([source])
-        except (Problem, InvalidParameter) as problem:
-            self._notice.say(str(problem))
+        jobs = [
+            Job(asked.source, dict(asked.values, style=style), tasks.style_name(style), asked.selected)
+            for asked in self._jobs(lambda: [self._canvas.active_source()])
+            for style in styles
+        ]
+        if not jobs:
             return None
-        jobs = [Job(source, dict(values, style=style), tasks.style_name(style)) for style in styles]
         task = Task(jobs, self.settings.result, variants=True)
         return self._begin(task, self._run_variants(task, painting))
 
@@ -209,16 +208,23 @@ class Session:
     # ---- a task's course -----------------------------------------------------------------------
 
     def _ask(self, sources: Callable[[], List[Source]], painting: str = "") -> Optional[Task]:
-        self.before_start()
-        try:
-            values = self.settings.resolved()
-            jobs = [Job(source, values) for source in sources()]
-            self._refuse_twice([job.source for job in jobs])
-        except (Problem, InvalidParameter) as problem:
-            self._notice.say(str(problem))
+        jobs = self._jobs(sources)
+        if not jobs:
             return None
         task = Task(jobs, self.settings.result)
         return self._begin(task, self._run(task, painting))
+
+    def _jobs(self, sources: Callable[[], List[Source]]) -> List[Job]:
+        """One for each layer, with settings and selection as they are now; none if a sentence says why not."""
+        self.before_start()
+        try:
+            values, layers = self.settings.resolved(), sources()
+            selected = self._canvas.selection(layers[0].document)
+            self._refuse_twice(layers)
+        except (Problem, InvalidParameter) as problem:
+            self._notice.say(str(problem))
+            return []
+        return [Job(source, values, selected=selected) for source in layers]
 
     def _refuse_twice(self, sources: Sequence[Source]) -> None:
         """Raises Problem if one is on its way already: its two results would lie on each other."""
@@ -241,8 +247,7 @@ class Session:
         """Layer by layer, so that each is painted against the finished ones beneath it."""
         without = [job.source.node for job in task.jobs] if self.settings.without_others else []
         for job in task.jobs:
-            wish = ExportWish(int(job.values["resolution"]), painting, tuple(without))
-            export = yield from self._export(job, task, wish)
+            export = yield from self._export(job, task, painting, without)
             if export is not None:
                 yield from self._computing.run(job, task, export)
             if job.result is not None:
@@ -253,7 +258,7 @@ class Session:
 
     def _run_variants(self, task: Task, painting: str) -> Steps:
         first = task.jobs[0]
-        export = yield from self._export(first, task, ExportWish(int(first.values["resolution"]), painting))
+        export = yield from self._export(first, task, painting)
         for job in task.jobs:
             if export is None:
                 job.end(first.state, first.message)
@@ -287,12 +292,15 @@ class Session:
         else:
             self._notice.say(tr("{done} of {count} layers are done. {problems}", **numbers))
 
-    def _export(self, job: Job, task: Task, wish: ExportWish) -> Generator[None, None, Optional[Export]]:
+    def _export(
+        self, job: Job, task: Task, painting: str, without: Sequence[str] = ()
+    ) -> Generator[None, None, Optional[Export]]:
         if task.cancelled:
             job.end(tasks.CANCELLED, tr("Cancelled."))
             return None
         job.state = tasks.EXPORTING
         self._notice.changed()
+        wish = ExportWish(int(job.values["resolution"]), painting, tuple(without), job.selected)
         try:
             export = yield from self._canvas.export(job.source, wish)
         except Problem as problem:

@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
-from .job import Landing, Origin, Source
+from .job import Landing, Origin, Selected, Source
 from .protocol.messages import Preview
 from .protocol.parameters import AUTO, Value
 from .protocol.raster import Placed, byte_size
@@ -21,12 +21,13 @@ ENDS = (DONE, FAILED, CANCELLED)
 class Job:
     """One layer with one set of parameters. `message` says how it ended, or what is to be known.
 
-    `position` is how many other jobs the backend works on first.
+    `selected` is what was selected when it was asked for, until it ends; None if nothing was. `position` is how many other jobs the backend works on first.
     """
 
     source: Source
     values: Dict[str, Value]
     label: str = ""
+    selected: Optional[Selected] = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     state: str = IDLE
     message: str = ""
@@ -52,7 +53,7 @@ class Job:
 
     def end(self, state: str, message: str = "", detail: str = "") -> None:
         self.state, self.message, self.detail = state, message, detail
-        self.preview, self.seconds_left = None, None
+        self.preview, self.seconds_left, self.selected = None, None, None
         self.fraction = 1.0 if state == DONE else self.fraction
 
 

@@ -19,6 +19,7 @@ class FakeCanvas:
     def __init__(self):
         self.open = {"1", "2"}
         self.selected = [source()]
+        self.area = None
         self.empty = set()
         self.placed = []
         self.saved = []
@@ -33,6 +34,9 @@ class FakeCanvas:
 
     def selected_sources(self):
         return list(self.selected)
+
+    def selection(self, document):
+        return self.area
 
     def active_document(self):
         return "2"

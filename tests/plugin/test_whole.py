@@ -9,7 +9,7 @@ from plugin.painterly.backend_link import BackendLink
 from plugin.painterly.job import REPLACE
 from plugin.painterly.session import Session
 from plugin.painterly.settings import Settings
-from tests.fakes import qt
+from tests.fakes import krita, qt
 
 from .conftest import Driver
 from .test_session import behave
@@ -31,6 +31,14 @@ def whole(inside, launcher, tmp_path):
 
 def names(document):
     return [(node.name(), node.visible()) for node in document.topLevelNodes()]
+
+
+def select(document, *boxes):
+    """Selects these boxes (x, y, width, height), or nothing."""
+    selection = krita.Selection()
+    for box in boxes:
+        selection.select(*box, 255)
+    document.setSelection(selection)
 
 
 def test_the_active_layer_comes_back_above_its_hidden_original(whole):
@@ -144,6 +152,21 @@ def test_a_batch_goes_from_the_bottom_up_and_tells_every_error(whole):
     assert [job.source.name for job in task.jobs] == ["Background", "object", "high", "void"]
     said = driver.session.message
     assert said.startswith("2 of 4 layers are done.") and "covers the whole" in said and "“void” is" in said
+
+
+@pytest.mark.parametrize("later", [[(200, 150, 20, 20)], []], ids=["elsewhere", "nothing"])
+def test_a_batch_paints_what_was_selected_when_it_was_asked_for(whole, later):
+    driver, scenes, document = whole
+    high = scenes.add_layer(document, "high", scenes.noise(20, 20, seed=5), 110, 85, 20, 20)
+    document._image.selected = [node._layer for node in (document.nodeByName("object"), high)]
+    select(document, (112, 87, 5, 5))
+    behave(driver, steps=10, milliseconds=20)
+    task = driver.session.harmonize_selected()
+    driver.running(task)
+    select(document, *later)
+    assert driver.finish(task) == [tasks.DONE] * 2, driver.session.message
+    assert [tuple(job.origin.part) for job in task.jobs] == [(112, 87, 117, 92)] * 2
+    assert [job.selected for job in task.jobs] == [None] * 2, "an ended job keeps pixels that nobody needs"
 
 
 def test_a_layer_moved_meanwhile_takes_its_result_along(whole):

@@ -8,7 +8,7 @@ from typing import Generator, List, Optional, Sequence, Tuple
 
 from krita import Document, Krita, Node
 
-from ..job import WAITING, Export, ExportWish, Origin, Problem, Source
+from ..job import WAITING, Export, ExportWish, Origin, Problem, Selected, Source
 from ..picture_file import Writing
 from ..protocol.raster import Placed
 from ..translation import tr
@@ -50,6 +50,10 @@ class Canvas:
             for node in ordered
             if not any(documents.node_id(parent) in ids for parent in documents.ancestors(node)[1:])
         ]
+
+    def selection(self, document: str) -> Optional[Selected]:
+        """What is selected now, None if nothing is; raises DocumentClosed."""
+        return exporting.selected(self._documents.find(document))
 
     def active_document(self) -> str:
         """The key of the document in front; raises Problem."""

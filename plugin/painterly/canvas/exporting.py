@@ -8,9 +8,9 @@ generator: run a step, let Krita breathe, run the next.
 from contextlib import contextmanager
 from typing import Generator, Iterator, List, NamedTuple, Optional, Sequence
 
-from krita import Document, Node, Selection
+from krita import Document, Node
 
-from ..job import Export, ExportWish, Origin, Problem, Source
+from ..job import Export, ExportWish, Origin, Problem, Selected, Source
 from ..protocol import geometry
 from ..protocol.geometry import Box
 from ..protocol.raster import Placed, Raster
@@ -50,9 +50,8 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
             tr("“{layer}” is itself chosen as the painting: choose another one.", layer=node.name())
         )
     bounds = documents.box_of(node.bounds())
-    selection = _selection(document)
-    plan = _plan(document, node, source, wish, _object_box(document, node, bounds, selection))
-    mask = _read_selection(selection, plan.layer) if selection else None
+    plan = _plan(document, node, source, wish, _object_box(document, node, bounds, wish.selected))
+    mask = _mask(wish.selected, plan.layer) if wish.selected else None
     snapshot = document.clone()
     try:
         yield
@@ -85,15 +84,20 @@ def _plan(document: Document, node: Node, source: Source, wish: ExportWish, obj:
     return _Plan(source, wish, window, obj.intersect(window), depth, as_seen)
 
 
-def _selection(document: Document) -> Optional[Selection]:
-    """A copy of the selection that does not change any more; None if nothing is selected."""
+def selected(document: Document) -> Optional[Selected]:
+    """What is selected now; None if nothing is."""
     selection = document.selection()
     if selection is None or selection.width() == 0 or selection.height() == 0:
         return None
-    return selection.duplicate()
+    x, y = selection.x(), selection.y()
+    whole = Box(x, y, x + selection.width(), y + selection.height())
+    box = whole.intersect(documents.canvas_box(document))
+    pieces = (selection.pixelData(part.left, part.top, part.width, part.height)
+              for part in strips(box, STRIP_PIXELS))  # fmt: skip
+    return Selected(box, b"".join(bytes(piece) for piece in pieces))
 
 
-def _object_box(document: Document, node: Node, bounds: Box, selection: Optional[Selection]) -> Box:
+def _object_box(document: Document, node: Node, bounds: Box, selection: Optional[Selected]) -> Box:
     """Where the object is on the canvas; raises Problem if it is nowhere."""
     if bounds.empty:
         raise Problem(tr("“{layer}” is empty: select the layer with the pasted object.", layer=node.name()))
@@ -102,8 +106,7 @@ def _object_box(document: Document, node: Node, bounds: Box, selection: Optional
         raise Problem(tr("“{layer}” lies outside the canvas: move it into the picture.", layer=node.name()))
     if selection is None:
         return inside
-    x, y = selection.x(), selection.y()
-    inside = inside.intersect(Box(x, y, x + selection.width(), y + selection.height()))
+    inside = inside.intersect(selection.box)
     if inside.empty:
         raise Problem(
             tr(
@@ -114,8 +117,12 @@ def _object_box(document: Document, node: Node, bounds: Box, selection: Optional
     return inside
 
 
-def _read_selection(selection: Selection, box: Box) -> Raster:
-    data = bytes(selection.pixelData(box.left, box.top, box.width, box.height))
+def _mask(selection: Selected, box: Box) -> Raster:
+    """What of `box`, which lies in the selection's own, is selected; raises Problem if nothing is."""
+    whole, coverage = selection.box, memoryview(selection.coverage)
+    first = (box.top - whole.top) * whole.width + box.left - whole.left
+    starts = range(first, first + box.height * whole.width, whole.width)
+    data = b"".join(coverage[start : start + box.width] for start in starts)
     if not any(data):
         raise Problem(tr("The selection does not touch the layer: select the object on it, or nothing."))
     return Raster(box.width, box.height, "MASK", "U8", data)

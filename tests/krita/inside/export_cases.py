@@ -149,6 +149,23 @@ def case_soft_selection_limits_the_object():
     assert bytes(got.selection.raster.data) == b"\x4d" * 100
 
 
+def case_of_a_selection_beyond_the_canvas_what_lies_on_the_object_is_taken_as_it_was():
+    doc, _, pasted = scene()
+    selection = Selection()
+    selection.select(-20, -10, 400, 250, 50)
+    selection.select(-20, 95, 130, 250, 150)
+    doc.setSelection(selection)
+    canvas = Canvas()
+    layer = scenes.source(canvas, doc, pasted)
+    selected = canvas.selection(layer.document)
+    selection.select(100, 80, 40, 30, 1)
+    doc.setSelection(selection)
+    got = scenes.finish(canvas.export(layer, ExportWish(64, selected=selected)))
+    row, lower = b"\x32" * 40, b"\x96" * 10 + b"\x32" * 30
+    assert selected.box == Box(0, 0, WIDTH, HEIGHT) and got.origin.part is None
+    assert bytes(got.selection.raster.data) == row * 15 + lower * 15
+
+
 def case_one_pixel_outside_the_selection_is_noticed_in_any_strip():
     doc, _, pasted = scene()
     exporting.STRIP_PIXELS, kept = 100, exporting.STRIP_PIXELS

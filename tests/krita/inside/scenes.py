@@ -1,5 +1,6 @@
 """Documents with known pixels, for the cases."""
 
+import dataclasses
 import random
 
 from krita import Krita
@@ -62,8 +63,11 @@ def finish(steps):
 
 
 def export(doc, node, wish=SMALL, canvas=None):
+    """Of what is selected now."""
     canvas = canvas or Canvas()
-    return finish(canvas.export(source(canvas, doc, node), wish))
+    layer = source(canvas, doc, node)
+    wish = dataclasses.replace(wish, selected=canvas.selection(layer.document))
+    return finish(canvas.export(layer, wish))
 
 
 def missing_source(canvas, doc):
