@@ -83,6 +83,7 @@ class Delivery:
                 self._notice.message = landing.note or self._notice.message
             self._remember(job)
             self._acknowledge(job)
+            job.result = None  # safe: history and homeless keep what is needed of it
         self._notice.changed()
 
     def _remember(self, job: Job) -> None:

@@ -296,6 +296,17 @@ def test_history_forgets_the_oldest_pixels(driver, monkeypatch):
     assert len(driver.session.history) == 1
 
 
+@pytest.mark.parametrize("variants", [False, True])
+def test_no_pixels_are_kept_beside_the_history(driver, monkeypatch, variants):
+    monkeypatch.setattr("plugin.painterly.delivery.HISTORY_BYTES", 600)
+    behave(driver)
+    driver.canvas.selected = [source("layer {}".format(number)) for number in range(4)]
+    task = driver.session.variants([1.0] * 4) if variants else driver.session.harmonize_selected()
+    assert driver.finish(task) == [tasks.DONE] * 4
+    assert len(driver.session.history) == 2 and driver.session.tasks == [task]
+    assert [job.result for job in task.jobs] == [None] * 4
+
+
 def test_closing_ends_the_backend(driver):
     behave(driver, steps=500, milliseconds=20)
     driver.running(driver.session.harmonize_active())
