@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Callable, Generator, List
 
 from . import tasks
-from .job import ABOVE, REPLACE, DocumentClosed, Landing, Problem
+from .job import ABOVE, REPLACE, WAITING, DocumentClosed, Landing, Problem
 from .notice import Notice
 from .tasks import HistoryEntry, Homeless, Job, Task
 from .translation import tr
@@ -60,6 +60,21 @@ class Delivery:
             )
         self._notice.message = sentence
         return sentence
+
+    def rescue(self, job: Job, why: str) -> Steps:
+        """A result that could not be placed, through a fault of ours, is kept as if it had no document."""
+        yield from self.keep_homeless(job, why)
+        job.result = None
+
+    def write_last(self, job: Job) -> None:
+        """Krita ends: the result becomes a file at once, unless it is one already."""
+        if any(kept.result is job.result and Path(kept.path).exists() for kept in self.homeless):
+            return
+        steps = self.keep_homeless(job)
+        for step in steps:
+            if step == WAITING:
+                break  # a thread writes it, and closing waits for that
+        steps.close()
 
     def _land(self, jobs: List[Job], place: Callable[[], Generator[None, None, Landing]]) -> Steps:
         """Puts the jobs' results where they belong; if that is gone, into a file."""

@@ -177,9 +177,13 @@ class Session:
                     break
 
     def close(self) -> None:
-        """Krita ends: results on their way are given up and the backend with them."""
+        """Krita ends: what is not computed is given up, the backend too; what waits to be placed becomes a file."""
         self._running.clear()
-        self.link.stop()
+        try:
+            for job in [job for task in self.tasks for job in task.jobs if job.result is not None]:
+                self._delivery.write_last(job)
+        finally:
+            self.link.stop()
 
     def _advance(self, key: int) -> bool:
         """One step of one task; true if it only waits for the backend or has ended."""
@@ -200,7 +204,7 @@ class Session:
         sentence = tr("Something unexpected happened: use “Copy diagnostics” and report it.")
         for job in [job for task in self.tasks if id(task) == key for job in task.jobs if not job.ended]:
             if job.result is not None:
-                self._running[id(job)] = self._delivery.keep_homeless(job, sentence)
+                self._running[id(job)] = self._delivery.rescue(job, sentence)
             job.end(tasks.FAILED, sentence, trace)
             self._computing.acknowledge(job)
         self._notice.message = sentence

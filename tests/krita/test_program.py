@@ -5,6 +5,9 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+from PIL import Image
+
 from plugin.painterly.protocol import process
 
 from . import harness
@@ -147,6 +150,28 @@ def test_quitting_mid_job_leaves_no_process(start):
     while any(process.started(each) == began[each] for each in began):
         assert time.monotonic() < deadline, "a process is left"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("depth", ["U8", "F32"])
+def test_a_result_that_waits_when_krita_quits_becomes_a_file(start, depth):
+    krita = start()
+    krita.run(
+        "doc.setColorSpace('RGBA', {!r}, 'sRGB-elle-V2-srgbtrc.icc')\ndoc.waitForDone()\nbehave()".format(
+            depth
+        )
+    )
+    krita.run("import painterly.canvas.placing\npainterly.canvas.placing._is_drawing = lambda document: True")
+    krita.run("K.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.current.current.state == 'placing'", 60)
+    # The documents are open until Krita itself closes them, and that nobody has time to notice.
+    krita.run(
+        "plugin._timer.stop()\ndoc.setModified(False)\n"
+        "QtCore.QTimer.singleShot(100, K.action('file_quit').trigger)"
+    )
+    krita.process.wait(30)
+    (file,) = (krita.profile.home / "data" / "recovered").glob("*")
+    with Image.open(file) as picture:
+        assert picture.size == (60, 50)
 
 
 def test_settings_survive_a_restart(start):
