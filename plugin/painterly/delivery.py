@@ -2,10 +2,10 @@
 
 import time
 from pathlib import Path
-from typing import Callable, Generator, List
+from typing import Callable, Generator, List, Optional, Sequence
 
 from . import tasks
-from .job import ABOVE, REPLACE, WAITING, DocumentClosed, Landing, Problem
+from .job import ABOVE, ADDED, HELD, REPLACE, WAITING, DocumentClosed, Landing, Problem
 from .notice import Notice
 from .tasks import HistoryEntry, Homeless, Job, Task
 from .translation import tr
@@ -15,6 +15,7 @@ HISTORY_BYTES = 512 << 20
 HISTORY_ENTRIES = 50
 
 Steps = Generator[object, None, None]
+Landings = Generator[object, None, Optional[Landing]]
 
 
 class Delivery:
@@ -34,14 +35,15 @@ class Delivery:
     def place(self, job: Job, task: Task) -> Steps:
         """One result above its layer or in its place."""
         name = _name(job, task.mode)
-        yield from self._land([job], lambda: self._canvas.place(job.origin, job.result, name, task.mode))
+        place = self._canvas.place
+        yield from self._land([job], task, lambda: place(job.origin, job.result, name, task.mode))
 
-    def place_group(self, jobs: List[Job]) -> Steps:
+    def place_group(self, jobs: List[Job], task: Task) -> Steps:
         """Several results of one layer, as a group."""
         first = jobs[0]
         name = tr("{layer} (variants)", layer=first.source.name)
         named = [(job.label, job.result) for job in jobs]
-        yield from self._land(jobs, lambda: self._canvas.place_group(first.origin, named, name))
+        yield from self._land(jobs, task, lambda: self._canvas.place_group(first.origin, named, name))
 
     def keep_homeless(self, job: Job, why: str = "") -> Generator[object, None, str]:
         """A result without a place is offered as a layer and goes into a file; returns the sentence to tell.
@@ -76,20 +78,44 @@ class Delivery:
                 break  # a thread writes it, and closing waits for that
         steps.close()
 
-    def _land(self, jobs: List[Job], place: Callable[[], Generator[None, None, Landing]]) -> Steps:
+    def until_landed(
+        self, steps: Landings, name: str, cancelled: Callable[[], bool], jobs: Sequence[Job] = ()
+    ) -> Landings:
+        """Runs the steps that add a result to its document; None if it is `cancelled` before it is there."""
+        hold = _Hold(self._notice, name, jobs)
+        while not cancelled():
+            try:
+                step = next(steps)
+            except StopIteration as stop:
+                hold.show(False)
+                return stop.value
+            hold.show(step == HELD)
+            yield step
+            if step == ADDED:
+                return (yield from steps)
+        hold.show(False)
+        steps.close()
+        return None
+
+    def _land(self, jobs: List[Job], task: Task, place: Callable[[], Landings]) -> Steps:
         """Puts the jobs' results where they belong; if that is gone, into a file."""
         for job in jobs:
             job.state = tasks.PLACING
         self._notice.changed()
-        landing, why = None, ""
+        landing, why, cancelled = None, "", False
         try:
-            landing = yield from place()
+            name = jobs[0].source.name
+            landing = yield from self.until_landed(place(), name, lambda: task.cancelled, jobs)
+            cancelled = landing is None
         except DocumentClosed:
             pass  # told when the result is kept
         except Problem as problem:
             why = str(problem)
         for job in jobs:
-            if landing is None:
+            if cancelled:
+                job.end(tasks.CANCELLED, tr("Cancelled. The result is in the history: “Add again” adds it."))
+                self._notice.message = job.message
+            elif landing is None:
                 job.end(tasks.DONE, (yield from self.keep_homeless(job, why)))
             else:
                 job.landing = landing
@@ -102,6 +128,8 @@ class Delivery:
         self._notice.changed()
 
     def _remember(self, job: Job) -> None:
+        if job.landing is None and any(entry.result is job.result for entry in self.history):
+            return  # it was to be added again
         seconds = job.report.get("seconds", {})
         total = float(sum(seconds.values())) if isinstance(seconds, dict) else 0.0
         self.history.append(
@@ -111,6 +139,29 @@ class Delivery:
             len(self.history) > HISTORY_ENTRIES or sum(entry.bytes for entry in self.history) > HISTORY_BYTES
         ):
             self.history.pop(0)
+
+
+class _Hold:
+    """Tells once that a finished result waits for the artist, and takes that back when it does not any more."""
+
+    def __init__(self, notice: Notice, name: str, jobs: Sequence[Job]):
+        self._notice, self._jobs, self._held, self._before = notice, jobs, False, ""
+        self._sentence = tr(
+            "The result of “{layer}” is ready: it is added once you end the stroke, or apply or leave the tool.",
+            layer=name,
+        )
+
+    def show(self, held: bool) -> None:
+        if held == self._held:
+            return
+        self._held = held
+        for job in self._jobs:
+            job.held = held
+        if held:
+            self._before = self._notice.message
+            self._notice.say(self._sentence)
+        elif self._notice.message == self._sentence:
+            self._notice.say(self._before)
 
 
 def _name(job: Job, mode: str) -> str:

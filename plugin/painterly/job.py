@@ -9,6 +9,8 @@ from .protocol.raster import Placed, Raster
 ABOVE, REPLACE = "above", "replace"
 # What a step yields that can go on only after the event loop has turned; other steps may follow at once.
 WAITING = "waiting"
+# A result's steps: it waits longer than a moment for the artist; and it is in the document, steps now must go on.
+HELD, ADDED = "held", "added"
 
 
 class Problem(Exception):

@@ -13,7 +13,7 @@ from typing import Callable, Dict, Generator, List, Optional, Sequence, Tuple
 from . import tasks
 from .computing import Computing
 from .delivery import Delivery
-from .job import WAITING, Export, ExportWish, Problem, Source
+from .job import HELD, WAITING, Export, ExportWish, Problem, Source
 from .notice import Notice, Observer
 from .protocol.parameters import InvalidParameter, Value
 from .settings import Settings
@@ -41,6 +41,7 @@ class Session:
         self._delivery = Delivery(canvas, recovered, self._notice, self._computing.acknowledge)
         self._running: Dict[int, Steps] = {}
         self._ticking = False
+        self._cancels = 0
 
     @property
     def message(self) -> str:
@@ -94,7 +95,8 @@ class Session:
         return self._begin(task, self._run_variants(task, painting))
 
     def cancel(self) -> None:
-        """Stops all that is on its way; what is done stays."""
+        """Stops all that is on its way; what is done stays, what waits to be added is kept in the history."""
+        self._cancels += 1
         for task in self.tasks:
             task.cancelled = True
         self._notice.changed()
@@ -112,6 +114,7 @@ class Session:
     def show_only(self, entry: HistoryEntry) -> None:
         """Of one layer's results shows this one and hides the others, to compare them."""
         if entry.landing is None:
+            self._notice.say(tr("This result was not added to its document: use “Add again”."))
             return
         rivals = [
             other.landing.node for other in self.history if other.source == entry.source and other.landing
@@ -188,7 +191,7 @@ class Session:
     def _advance(self, key: int) -> bool:
         """One step of one task; true if it only waits for the backend or has ended."""
         try:
-            return next(self._running[key]) == WAITING
+            return next(self._running[key]) in (WAITING, HELD)
         except StopIteration:
             pass
         except Problem as problem:  # of an adopted result; jobs' own problems end their jobs
@@ -271,16 +274,18 @@ class Session:
             yield from self._computing.run(job, task, export)
         done = [job for job in task.jobs if job.result is not None]
         if done:
-            yield from self._delivery.place_group(done)
+            yield from self._delivery.place_group(done, task)
         self._tell_failures(task)
 
     def _adopt(self, homeless: Homeless, steps: Steps) -> Steps:
         self.homeless.remove(homeless)
+        landing, before = None, self._cancels
         try:
-            yield from steps
-        except BaseException:
-            self.homeless.append(homeless)  # offered again
-            raise
+            name = homeless.origin.source.name
+            landing = yield from self._delivery.until_landed(steps, name, lambda: self._cancels > before)
+        finally:
+            if landing is None:
+                self.homeless.append(homeless)  # offered again
 
     def _tell_failures(self, task: Task) -> None:
         """If some of several jobs failed: each one's own sentence, after what is to be known of those done."""

@@ -41,7 +41,7 @@ def _doing(job: Job) -> str:
     if job.state == tasks.STARTING:
         return tr("Starting the backend")
     if job.state == tasks.PLACING:
-        return tr("Adding the result")
+        return tr("Ready, waits for your tool") if job.held else tr("Adding the result")
     if job.position:
         return tr("Waiting, {count} before", count=job.position)
     return tr(job.stage) if job.stage else tr("Waiting")

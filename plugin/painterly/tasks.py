@@ -21,8 +21,9 @@ ENDS = (DONE, FAILED, CANCELLED)
 class Job:
     """One layer with one set of parameters. `message` says how it ended, or what is to be known.
 
-    `selected` is what was selected when it was asked for, until it ends; None if nothing was. `result` is
-    there from when it is computed until it is where it belongs or in a file. `position` is how many other jobs the backend works on first.
+    `selected` is what was selected when it was asked for, until it ends; None if nothing was. `position` is how
+    many other jobs the backend works on first. `result` is there from when it is computed until it is where it
+    belongs or in a file; while it is `held` it waits for the artist.
     """
 
     source: Source
@@ -36,6 +37,7 @@ class Job:
     stage: str = ""
     position: int = 0
     fraction: float = 0.0
+    held: bool = False
     seconds_left: Optional[float] = None
     preview: Optional[Preview] = None
     origin: Optional[Origin] = None

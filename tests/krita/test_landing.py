@@ -67,6 +67,32 @@ def test_a_transformation_under_way_is_not_broken_off(start):
     assert krita.value("len(layers())") == 4 and krita.value(ACTIVE) == "sketch"
 
 
+def test_that_a_result_waits_for_a_tool_is_told_and_it_can_be_cancelled(start):
+    krita = start()
+    krita.run("behave(0, 10, 50)\nsketch = add('sketch', 0, 0)\nimport painterly.canvas.placing as placing")
+    activate(krita, "pasted")
+    krita.run("K.action('painterly_harmonize').trigger()")
+    running(krita)
+    activate(krita, "sketch")
+    krita.run("K.action('KisToolTransform').trigger()")
+    krita.wait_for("session.current.current.state == 'placing'", 60)
+    krita.wait_for("panel().status.stage.text() == 'Ready, waits for your tool'", 20)
+    assert "“object” is ready" in krita.value("session.message")
+    krita.click("panel().cancel")
+    krita.wait_for("not session.busy", 5)
+    assert "is in the history" in krita.value("session.message")
+    assert krita.value("placing._is_drawing(doc)"), "the tool was broken off"
+    krita.run("K.action('KritaShape/KisToolBrush').trigger()")
+    krita.wait_for("not placing._is_drawing(doc)", 20)
+    time.sleep(0.5)
+    assert layers(krita)[1:] == [["object", True], ["sketch", True]]
+    krita.run("panel().history.list.setCurrentRow(0)\npanel().history.again.click()")
+    finished(krita)
+    assert layers(krita)[1:] == [["object", False], ["object (harmonized)", True], ["sketch", True]]
+    step(krita, "edit_undo")
+    krita.wait_for("layers()[1:] == [['object', True], ['sketch', True]]", 20)
+
+
 def test_the_result_of_the_active_layer_becomes_active_of_another_not(start):
     krita = start()
     krita.run("behave(0, 10, 50)\nbackground = doc.nodeByName('Background')")

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from plugin.painterly import tasks
-from plugin.painterly.job import REPLACE, WAITING, Landing
+from plugin.painterly.job import REPLACE, Landing
 from plugin.painterly.protocol.geometry import Box
 from plugin.painterly.status_words import stage_text
 from tests.fakes import backend
@@ -296,65 +296,12 @@ def test_history_forgets_the_oldest_pixels(driver, monkeypatch):
     assert len(driver.session.history) == 1
 
 
-@pytest.mark.parametrize("variants", [False, True])
-def test_no_pixels_are_kept_beside_the_history(driver, monkeypatch, variants):
-    monkeypatch.setattr("plugin.painterly.delivery.HISTORY_BYTES", 600)
-    behave(driver)
-    driver.canvas.selected = [source("layer {}".format(number)) for number in range(4)]
-    task = driver.session.variants([1.0] * 4) if variants else driver.session.harmonize_selected()
-    assert driver.finish(task) == [tasks.DONE] * 4
-    assert len(driver.session.history) == 2 and driver.session.tasks == [task]
-    assert [job.result for job in task.jobs] == [None] * 4
-
-
 def test_closing_ends_the_backend(driver):
     behave(driver, steps=500, milliseconds=20)
     driver.running(driver.session.harmonize_active())
     process = driver.launcher._process
     driver.session.close()
     assert process.poll() is not None
-
-
-def held(driver, monkeypatch):
-    """A finished job whose result waits, as for a tool that is at work."""
-    behave(driver)
-
-    def waits(origin, result, name, mode):
-        while True:
-            yield WAITING
-
-    monkeypatch.setattr(driver.canvas, "place", waits)
-    task = driver.session.harmonize_active()
-    driver.until(lambda: task.jobs[0].state == tasks.PLACING)
-    return task
-
-
-def test_a_result_that_waits_when_krita_ends_becomes_a_file(driver, monkeypatch):
-    held(driver, monkeypatch)
-    driver.session.close()
-    assert [bytes(result.raster.data) for result, _ in driver.canvas.saved] == [b"\x09" * 256]
-    assert driver.link.state == "stopped"
-
-
-def test_a_result_that_is_just_written_when_krita_ends_is_one_file(driver, monkeypatch, tmp_path):
-    behave(driver, steps=10, milliseconds=20)
-    writes = []
-
-    def save(result, path):
-        writes.append(path)
-        try:
-            while True:
-                yield WAITING
-        finally:
-            path.parent.mkdir(exist_ok=True)
-            path.touch()
-
-    monkeypatch.setattr(driver.canvas, "save", save)
-    driver.running(driver.session.harmonize_active())
-    driver.canvas.open.remove("1")
-    driver.until(lambda: writes)
-    driver.session.close()
-    assert len(writes) == 1 and writes[0].exists()
 
 
 def test_a_fault_of_ours_ends_the_job_and_keeps_its_result(driver):

@@ -1,10 +1,11 @@
 """Results become layers: filled first, then added, so that one step takes them away and brings them back."""
 
+import time
 from typing import Generator, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from krita import Document, Node
 
-from ..job import ABOVE, REPLACE, WAITING, Landing, Origin
+from ..job import ABOVE, ADDED, HELD, REPLACE, WAITING, Landing, Origin
 from ..protocol.geometry import Box
 from ..protocol.raster import Placed, Raster
 from ..qt import QtCore, QtWidgets
@@ -17,6 +18,8 @@ from .undo import Swap, UndoFollower
 
 # Turns of the event loop within which Krita makes an added layer the active one; one is usual.
 ACTIVATION_TURNS = 20
+# A stroke is rarely longer: then a tool that is at work must be told of.
+HELD_SECONDS = 3.0
 
 Steps = Generator[Optional[str], None, Landing]
 Pauses = Generator[Optional[str], None, None]
@@ -96,7 +99,7 @@ class Placer:
         if any(node.inheritAlpha() for node in replaced):
             layer.setInheritAlpha(True)
         spot.parent.addChildNode(layer, spot.above)  # renders all that lies under the result
-        yield
+        yield ADDED
         self._documents.find(self._key)
         if removed is not None:
             removed.remove()
@@ -118,8 +121,11 @@ class Placer:
 
     def _hand_rests(self) -> Pauses:
         """Waits until nothing is drawn: that a layer becomes active would cut off a stroke."""
+        since = time.monotonic()
         while _is_drawing(self._document):
-            yield WAITING
+            if _is_button_down():
+                since = time.monotonic()
+            yield HELD if time.monotonic() - since > HELD_SECONDS else WAITING
 
     def _activate(self, layer: Node, wanted: Optional[Node]) -> Pauses:
         """Makes `wanted` active once Krita has made the added layer so, which it does a little later."""
@@ -171,13 +177,17 @@ class Placer:
 
 def _is_drawing(document: Document) -> bool:
     """Whether a button is down, or a stroke of a pen or the work of a tool such as Transform is going on."""
-    if QtWidgets.QApplication.mouseButtons() != QtCore.Qt.MouseButton.NoButton:
+    if _is_button_down():
         return True
     # Qt does not count a pen's tip among the buttons, but Krita lets nobody lock an image that is at work.
     if not document.tryBarrierLock():
         return True
     document.unlock()
     return False
+
+
+def _is_button_down() -> bool:
+    return QtWidgets.QApplication.mouseButtons() != QtCore.Qt.MouseButton.NoButton
 
 
 def _is_within(node: Node, others: Sequence[Node]) -> bool:
