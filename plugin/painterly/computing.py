@@ -6,9 +6,12 @@ from typing import Dict, Generator, Tuple
 from . import tasks
 from .job import WAITING, Export, Problem
 from .notice import Notice
-from .protocol import messages
+from .protocol import codec, messages
 from .tasks import Job, Task
 from .translation import tr
+
+# Bytes of a raster; what is larger would be refused on the way.
+LARGEST = codec.REQUEST_LIMITS.buffer
 
 Steps = Generator[object, None, None]
 
@@ -25,6 +28,7 @@ class Computing:
     def run(self, job: Job, task: Task, export: Export) -> Steps:
         """Until the backend's last word; then the job has a result or has ended."""
         try:
+            _check_size(export)
             yield from self._start_backend(job, task)
             if not job.ended:
                 self._sent[job.id] = job
@@ -118,3 +122,19 @@ class Computing:
                 job.end(tasks.FAILED, tr("{problem} Harmonize again to start it anew.", problem=why))
         self._sent.clear()
         self._notice.say(why)
+
+
+def _check_size(export: Export) -> None:
+    """Raises Problem if a raster is too large to be sent."""
+    if max(export.painting.expected_bytes, export.layer.raster.expected_bytes) <= LARGEST:
+        return
+    if export.painting.depth == "F32":
+        raise Problem(
+            tr(
+                "It is too large to be painted at once with its surroundings: select a smaller part of it, "
+                "or convert the image to 16-bit integers."
+            )
+        )
+    raise Problem(
+        tr("It is too large to be painted at once with its surroundings: select a smaller part of it.")
+    )

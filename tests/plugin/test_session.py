@@ -2,12 +2,14 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
 from plugin.painterly import tasks
 from plugin.painterly.job import REPLACE, Landing
 from plugin.painterly.protocol.geometry import Box
+from plugin.painterly.protocol.raster import DEPTHS, Raster
 from plugin.painterly.status_words import stage_text
 from tests.fakes import backend
 
@@ -56,6 +58,25 @@ def test_a_failed_job_is_told_and_the_next_one_works(driver, does, words):
     behave(driver)
     assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
     assert driver.session.message == ""
+
+
+@pytest.mark.parametrize(
+    "depth,way_out", [("U8", "."), ("F32", ", or convert the image to 16-bit integers.")]
+)
+def test_what_no_message_can_hold_is_a_sentence_and_nothing_is_started(driver, monkeypatch, depth, way_out):
+    behave(driver)
+    export = driver.canvas.export
+
+    def exported(*arguments):
+        got = yield from export(*arguments)
+        data = bytes(32 * 32 * 16)[: 32 * 32 * 4 * DEPTHS[depth]]
+        return replace(got, painting=Raster(32, 32, "RGBA", depth, data))
+
+    monkeypatch.setattr(driver.canvas, "export", exported)
+    monkeypatch.setattr("plugin.painterly.computing.LARGEST", 4095)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.FAILED]
+    said = "object: It is too large to be painted at once with its surroundings: select a smaller part of it"
+    assert driver.session.message == said + way_out and driver.link.state == "stopped"
 
 
 def test_the_backend_killed_mid_job_is_told_and_started_again(driver):
