@@ -59,8 +59,8 @@ class Origin:
     `window` lies in document coordinates; results are relative to it. `bounds` is where the whole layer
     was, `canvas` the document. `depth` is the result's depth that the document can hold. With
     `keep_source` the layer is itself the painting and must stay visible. `part` is the selected box that
-    was painted, None if all that is visible of the layer was. `checksum` is of the layer's pixels in the
-    `painted` box.
+    was painted, None if all that is visible of the layer was; `fingerprint` tells its shape from others in
+    the same box. `checksum` is of the layer's pixels in the `painted` box.
     """
 
     source: Source
@@ -70,12 +70,23 @@ class Origin:
     depth: str
     keep_source: bool = False
     part: Optional[Box] = None
+    fingerprint: Optional[int] = None
     checksum: int = 0
 
     @property
     def painted(self) -> Box:
         """Where the painted part of the layer was."""
         return self.part or self.bounds.intersect(self.canvas)
+
+    def replaces(self, part: Optional[Box], fingerprint: Optional[int]) -> bool:
+        """Whether its result takes the place of one of that part of the layer: of the same, of a whole layer any.
+
+        Results of an earlier Painterly have no fingerprint: of them the box decides.
+        """
+        if self.part is None:
+            return True
+        unknown = self.fingerprint is None or fingerprint is None
+        return self.part == part and (unknown or self.fingerprint == fingerprint)
 
 
 @dataclass(frozen=True)

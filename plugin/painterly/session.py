@@ -112,12 +112,16 @@ class Session:
         self._notice.changed()
 
     def show_only(self, entry: HistoryEntry) -> None:
-        """Of one layer's results shows this one and hides the others, to compare them."""
+        """Shows this result and hides those in whose place it is, to compare them."""
         if entry.landing is None:
             self._notice.say(tr("This result was not added to its document: use “Add again”."))
             return
         rivals = [
-            other.landing.node for other in self.history if other.source == entry.source and other.landing
+            other.landing.node
+            for other in self.history
+            if other.landing is not None
+            and other.source == entry.source
+            and entry.origin.replaces(other.origin.part, other.origin.fingerprint)
         ]
         try:
             self._canvas.show_only(entry.landing.document, entry.landing.node, rivals)
@@ -227,21 +231,23 @@ class Session:
         try:
             values, layers = self.settings.resolved(), sources()
             selected = self._canvas.selection(layers[0].document)
-            self._refuse_twice(layers)
+            jobs = [Job(source, values, selected=selected) for source in layers]
+            self._refuse_twice(jobs)
         except (Problem, InvalidParameter) as problem:
             self._notice.say(str(problem))
             return []
-        return [Job(source, values, selected=selected) for source in layers]
+        return jobs
 
-    def _refuse_twice(self, sources: Sequence[Source]) -> None:
-        """Raises Problem if one is on its way already: its two results would lie on each other."""
+    def _refuse_twice(self, jobs: Sequence[Job]) -> None:
+        """Raises Problem if one is on its way already: its two results would lie on each other.
+
+        Two selections of one layer are two.
+        """
         going = [job for task in self.tasks if not task.cancelled for job in task.jobs if not job.ended]
-        on_way = {(job.source.document, job.source.node) for job in going}
-        for source in sources:
-            if (source.document, source.node) in on_way:
-                raise Problem(
-                    tr("“{layer}” is being harmonized already: wait or cancel first.", layer=source.name)
-                )
+        for job in jobs:
+            if any(_is_same(job, other) for other in going):
+                name = job.source.name
+                raise Problem(tr("“{layer}” is being harmonized already: wait or cancel first.", layer=name))
 
     def _begin(self, task: Task, steps: Steps) -> Task:
         self.tasks.append(task)
@@ -318,3 +324,9 @@ class Session:
             return None
         job.origin = export.origin
         return export
+
+
+def _is_same(job: Job, other: Job) -> bool:
+    """Whether both paint the same selection of a layer, or one all of it."""
+    layers = {(each.source.document, each.source.node) for each in (job, other)}
+    return len(layers) == 1 and (None in (job.selected, other.selected) or job.selected == other.selected)

@@ -1,5 +1,8 @@
 """A canvas in memory, with what the session must cope with: closed documents, bad layers, slow steps."""
 
+import zlib
+from dataclasses import replace
+
 from plugin.painterly.job import DocumentClosed, Export, Landing, Origin, Problem, Source
 from plugin.painterly.protocol.geometry import Box
 from plugin.painterly.protocol.raster import Placed, Raster
@@ -20,6 +23,7 @@ class FakeCanvas:
         self.open = {"1", "2"}
         self.selected = [source()]
         self.area = None
+        self.numbered = False
         self.empty = set()
         self.placed = []
         self.saved = []
@@ -48,6 +52,9 @@ class FakeCanvas:
         if wanted.name in self.empty:
             raise Problem("“{}” is empty.".format(wanted.name))
         origin = Origin(wanted, Box(10, 20, 42, 52), Box(12, 23, 20, 31), Box(0, 0, 90, 80), "U8")
+        if wish.selected is not None:
+            fingerprint = zlib.crc32(wish.selected.coverage)
+            origin = replace(origin, part=wish.selected.box, fingerprint=fingerprint)
         return Export(origin, pixels(32, 32), Placed(pixels(8, 8, 9), 2, 3), None)
 
     def place(self, origin, result, name, mode):
@@ -55,7 +62,8 @@ class FakeCanvas:
         yield
         self._check(origin.source.document)
         self.placed.append((origin.source.document, name, mode, result.box))
-        return Landing(origin.source.document, "{result of " + name + "}", self.notes.get(name, ""))
+        node = "{{result {}}}".format(len(self.placed)) if self.numbered else "{result of " + name + "}"
+        return Landing(origin.source.document, node, self.notes.get(name, ""))
 
     def place_group(self, origin, results, name):
         self._check(origin.source.document)

@@ -25,6 +25,7 @@ NO_RECORDS = {
     "a part of three edges": {"version": 1, "results": [{**NONE, "part": [1, 2, 3]}]},
     "a part without an end": {"version": 1, "results": [{**NONE, "part": [1, 2, 3, float("inf")]}]},
     "a part that is a number": {"version": 1, "results": [{**NONE, "part": 5}]},
+    "a fingerprint in words": {"version": 1, "results": [{**NONE, "fingerprint": "7"}]},
 }
 
 
@@ -33,7 +34,7 @@ def known(inside):
     """(the module, an empty document, two results)."""
     document = inside("scenes").document()
     record = inside("plugin.painterly.canvas.record")
-    results = [record.Result("{a}", "{b}", None), record.Result("{c}", "{b}", Box(-1, 2, 30, 40))]
+    results = [record.Result("{a}", "{b}", None), record.Result("{c}", "{b}", Box(-1, 2, 30, 40), 7)]
     return record, document, results
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from plugin.painterly import tasks
-from plugin.painterly.job import REPLACE, Landing
+from plugin.painterly.job import REPLACE, Landing, Selected
 from plugin.painterly.protocol.geometry import Box
 from plugin.painterly.protocol.raster import DEPTHS, Raster
 from plugin.painterly.status_words import stage_text
@@ -272,6 +272,42 @@ def test_a_layer_on_its_way_is_not_started_again(driver):
     session.cancel()
     behave(driver)
     assert driver.finish(session.harmonize_active()) == [tasks.DONE] and again.ended
+
+
+LEFT, RIGHT = (Selected(Box(x, 25, x + 2, 27), b"\xff" * 4) for x in (12, 16))
+
+
+def test_another_selection_of_a_layer_on_its_way_is_queued(driver):
+    behave(driver, steps=20, milliseconds=20)
+    driver.canvas.area = LEFT
+    left = driver.session.harmonize_active()
+    driver.running(left)
+    for area in (LEFT, None):
+        driver.canvas.area = area
+        for ask in (driver.session.harmonize_active, lambda: driver.session.variants([1.0])):
+            assert ask() is None and "being harmonized already" in driver.session.message
+    driver.canvas.area = RIGHT
+    right = driver.session.harmonize_active()
+    driver.until(lambda: left.ended and right.ended and not driver.session.busy)
+    assert [entry.origin.part for entry in driver.session.history] == [LEFT.box, RIGHT.box]
+    driver.canvas.area = None
+    driver.running(driver.session.harmonize_active())
+    driver.canvas.area = RIGHT
+    assert driver.session.harmonize_active() is None
+
+
+def test_shown_alone_a_result_hides_those_of_the_same_selection_and_a_whole_layers_all(driver):
+    behave(driver)
+    driver.canvas.numbered = True
+    for area in (LEFT, RIGHT, LEFT, Selected(LEFT.box, b"\xff\0\0\0"), None):
+        driver.canvas.area = area
+        driver.finish(driver.session.harmonize_active())
+    hidden = []
+    for entry in driver.session.history:
+        driver.session.show_only(entry)
+        hidden.append(driver.canvas.shown[1])
+    first, right, again, corner, whole = ("{{result {}}}".format(number) for number in range(1, 6))
+    assert hidden == [[first, again], [right], [first, again], [corner], [first, right, again, corner, whole]]
 
 
 def test_what_is_typed_counts_before_the_settings_are_taken(driver):

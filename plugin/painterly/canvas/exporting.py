@@ -5,6 +5,7 @@ the pixels, a copy costs milliseconds), so that no single call holds up the arti
 generator: run a step, let Krita breathe, run the next.
 """
 
+import zlib
 from contextlib import contextmanager
 from typing import Generator, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -62,6 +63,7 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
         painting, layer = yield from _read(snapshot, plan)
         yield from _check_layer(plan, layer, mask, canvas)
         part = yield from _part(plan, layer, mask, bounds.intersect(canvas))
+        fingerprint = None if part is None else zlib.crc32(mask.data)
         keep_source = not (yield from _any_alpha(painting, plan.depth))
         if keep_source:
             _check_nothing_beneath(plan, mask)
@@ -70,7 +72,7 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
     finally:
         snapshot.close()
     return Export(
-        Origin(source, plan.window, bounds, canvas, plan.depth, keep_source, part, checksum),
+        Origin(source, plan.window, bounds, canvas, plan.depth, keep_source, part, fingerprint, checksum),
         _raster(painting, plan.window, plan.depth),
         _placed(_raster(layer, plan.layer, plan.depth), plan),
         None if mask is None else _placed(mask, plan),

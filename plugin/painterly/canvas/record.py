@@ -18,12 +18,13 @@ VERSION = 1
 class Result(NamedTuple):
     """A layer that is a result (of variants, their group), by unique id, and what was painted for it.
 
-    `source` is the unique id of the painted layer, `part` as in its `Origin`.
+    `source` is the unique id of the painted layer, `part` and `fingerprint` as in its `Origin`.
     """
 
     node: str
     source: str
     part: Optional[Box]
+    fingerprint: Optional[int] = None
 
 
 def read(document: Document) -> List[Result]:
@@ -66,10 +67,11 @@ def _entry(each: Any) -> Optional[Result]:
 def _result(each: Dict[str, Any]) -> Result:
     """Raises KeyError, TypeError or ValueError if it is none."""
     node, source, part = each["node"], each["source"], each["part"]
-    if not (isinstance(node, str) and isinstance(source, str)):
+    fingerprint = each.get("fingerprint")  # an earlier Painterly wrote none
+    if not (isinstance(node, str) and isinstance(source, str) and isinstance(fingerprint, (int, type(None)))):
         raise ValueError(each)
     if part is None:
         return Result(node, source, None)
     if not all(isinstance(edge, int) for edge in part):
         raise ValueError(each)
-    return Result(node, source, Box(*part))
+    return Result(node, source, Box(*part), fingerprint)

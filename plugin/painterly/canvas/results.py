@@ -20,7 +20,7 @@ class Results:
 
     def add(self, document: Document, origin: Origin, node: Node) -> None:
         known = self._known(document, origin.source.document)
-        known.append(Result(documents.node_id(node), origin.source.node, origin.part))
+        known.append(Result(documents.node_id(node), origin.source.node, origin.part, origin.fingerprint))
         record.write(document, known)
 
     def of(self, document: Document, source: Source) -> List[Node]:
@@ -30,7 +30,7 @@ class Results:
     def rivals(self, document: Document, origin: Origin) -> List[Node]:
         """Earlier results of what is painted again: of the same selection, of a whole layer all."""
         present = self._present(document, origin.source)
-        return [node for node, result in present if origin.part in (None, result.part)]
+        return [node for node, result in present if origin.replaces(result.part, result.fingerprint)]
 
     def seen(self, document: Document, source: Source) -> bool:
         """Whether a result of that layer is visible."""

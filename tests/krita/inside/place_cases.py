@@ -134,6 +134,23 @@ def case_a_result_of_another_selection_stays_visible():
     ]  # fmt: skip
 
 
+def case_a_selection_is_the_same_if_it_is_so_on_the_layer_not_if_its_box_is():
+    doc, _, _ = scene()
+    rising, falling = ((110, 90), (115, 85)), ((110, 85), (115, 90))
+    # The second begins beside the layer, the third farther away.
+    loose, looser = ((90, 85), (100, 85)), ((85, 85), (100, 85))
+    for number, squares in enumerate((rising, loose, falling, looser, rising)):
+        selection = Selection()
+        for square in squares:
+            selection.select(*square, 5, 5, 255)
+        doc.setSelection(selection)
+        _harmonized(Canvas(), doc, doc.nodeByName("object"), str(number))
+        doc = _reopened(doc)
+    assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:7]] == [
+        ("object", False), ("0", False), ("1", False), ("2", True), ("3", True), ("4", True),
+    ]  # fmt: skip
+
+
 def _reopened(doc):
     """The document after saving, closing and loading it."""
     with tempfile.TemporaryDirectory() as folder:
