@@ -31,6 +31,7 @@ class Delivery:
         self._recovered = recovered
         self._notice = notice
         self._acknowledge = acknowledge
+        self._waiting: List[str] = []  # sentences
 
     def place(self, job: Job, task: Task) -> Steps:
         """One result above its layer or in its place."""
@@ -82,13 +83,16 @@ class Delivery:
         self, steps: Landings, name: str, cancelled: Callable[[], bool], jobs: Sequence[Job] = ()
     ) -> Landings:
         """Runs the steps that add a result to its document; None if it is `cancelled` before it is there."""
-        hold = _Hold(self._notice, name, jobs)
+        hold = _Hold(self._notice, self._waiting, name, jobs)
         while not cancelled():
             try:
                 step = next(steps)
             except StopIteration as stop:
                 hold.show(False)
                 return stop.value
+            except Exception:
+                hold.show(False)
+                raise
             hold.show(step == HELD)
             yield step
             if step == ADDED:
@@ -142,10 +146,14 @@ class Delivery:
 
 
 class _Hold:
-    """Tells once that a finished result waits for the artist, and takes that back when it does not any more."""
+    """Tells once that a finished result waits for the artist, and takes that back when it does not any more.
 
-    def __init__(self, notice: Notice, name: str, jobs: Sequence[Job]):
-        self._notice, self._jobs, self._held, self._before = notice, jobs, False, ""
+    `waiting` are the sentences of all that wait now.
+    """
+
+    def __init__(self, notice: Notice, waiting: List[str], name: str, jobs: Sequence[Job]):
+        self._notice, self._waiting, self._jobs = notice, waiting, jobs
+        self._held, self._before = False, ""
         self._sentence = tr(
             "The result of “{layer}” is ready: it is added once you end the stroke, or apply or leave the tool.",
             layer=name,
@@ -158,10 +166,13 @@ class _Hold:
         for job in self._jobs:
             job.held = held
         if held:
-            self._before = self._notice.message
+            self._before = "" if self._notice.message in self._waiting else self._notice.message
+            self._waiting.append(self._sentence)
             self._notice.say(self._sentence)
-        elif self._notice.message == self._sentence:
-            self._notice.say(self._before)
+            return
+        self._waiting.remove(self._sentence)
+        if self._notice.message == self._sentence:
+            self._notice.say(self._waiting[-1] if self._waiting else self._before)
 
 
 def _name(job: Job, mode: str) -> str:

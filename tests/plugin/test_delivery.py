@@ -52,6 +52,32 @@ def test_that_a_result_waits_for_the_artist_is_told_until_it_does_not(driver, mo
     assert driver.session.message == "Another layer was moved." and len(driver.canvas.placed) == 1
 
 
+def test_of_two_results_that_wait_none_is_said_to_wait_afterwards(driver, monkeypatch):
+    working = hold_back(driver, monkeypatch)
+    first = driver.session.harmonize_active()
+    driver.canvas.selected = [source("other", "2")]
+    second = driver.session.harmonize_active()
+    driver.until(lambda: first.jobs[0].held and second.jobs[0].held)
+    assert "“other” is ready" in driver.session.message
+    working.clear()
+    driver.until(lambda: first.ended and second.ended and not driver.session.busy)
+    assert driver.session.message == ""
+
+
+def test_a_result_whose_document_is_closed_waits_no_more(driver, monkeypatch):
+    task, working = held(driver, monkeypatch)
+    driver.canvas.open.remove("1")
+    working.clear()
+    driver.finish(task)
+    assert "was closed" in driver.session.message
+    working.append(True)
+    driver.canvas.selected = [source("other", "2")]
+    other = driver.session.harmonize_active()
+    driver.until(lambda: other.jobs[0].held)
+    working.clear()
+    assert driver.finish(other) == [tasks.DONE] and driver.session.message == ""
+
+
 def test_a_result_that_waits_is_cancelled_at_once_and_kept_in_the_history(driver, monkeypatch):
     task, working = held(driver, monkeypatch)
     driver.session.cancel()
