@@ -165,14 +165,17 @@ class _Hold:
         self._held = held
         for job in self._jobs:
             job.held = held
+        message = self._notice.message
         if held:
-            self._before = "" if self._notice.message in self._waiting else self._notice.message
+            self._before = "" if message in self._waiting else message
             self._waiting.append(self._sentence)
-            self._notice.say(self._sentence)
-            return
-        self._waiting.remove(self._sentence)
-        if self._notice.message == self._sentence:
-            self._notice.say(self._waiting[-1] if self._waiting else self._before)
+            message = self._sentence
+        else:
+            self._waiting.remove(self._sentence)
+            if message == self._sentence:
+                message = self._waiting[-1] if self._waiting else self._before
+        self._notice.message = message  # not said: of two selections of a layer it may be the same
+        self._notice.changed()
 
 
 def _name(job: Job, mode: str) -> str:
