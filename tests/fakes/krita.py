@@ -373,10 +373,14 @@ class Window:
     def activeView(self):
         return self
 
+    def document(self):
+        return self._krita.activeDocument()
+
     def selectedNodes(self):
         """The multi-selection, bottom to top, whatever the order of choosing."""
         image = self._krita.images[-1]
-        return [Node(layer) for layer in image.root.walk() if layer in image.selected]
+        selected = image.selected or [image.active]
+        return [Node(layer) for layer in image.root.walk() if layer in selected]
 
 
 def install(monkeypatch):

@@ -31,7 +31,7 @@ class Canvas:
         """The active layer of the active document, of a result what was painted; raises Problem."""
         document = self._documents.active()
         key = self._documents.key(document)
-        return documents.source_of(key, self._painted(document, key, document.activeNode()))
+        return documents.source_of(key, self._painted(document, key, documents.active_node(document)))
 
     def _painted(self, document: Document, key: str, node: Optional[Node]) -> Node:
         """The layer to paint if this node is chosen; raises Problem."""
@@ -41,7 +41,7 @@ class Canvas:
         """The selected layers, bottom to top, without those inside another selected one; raises Problem."""
         document = self._documents.active()
         window = Krita.instance().activeWindow()
-        chosen = list(window.activeView().selectedNodes()) or [document.activeNode()]
+        chosen = list(window.activeView().selectedNodes()) or [documents.active_node(document)]
         key = self._documents.key(document)
         ids = {documents.node_id(self._painted(document, key, node)) for node in chosen}
         ordered = [node for node in documents.walk(document.rootNode()) if documents.node_id(node) in ids]

@@ -55,6 +55,20 @@ class Documents:
         return document
 
 
+def active_node(document: Document) -> Optional[Node]:
+    """The active layer in the view in front; None if there is none.
+
+    Each view of a document has one of its own, and the document itself answers for its first view.
+    """
+    active = document.activeNode()
+    window = Krita.instance().activeWindow()
+    view = window.activeView() if window is not None else None
+    if view is None or view.document() != document:
+        return active
+    chosen = list(view.selectedNodes())
+    return active if active in chosen or not chosen else chosen[-1]
+
+
 def node_id(node: Node) -> str:
     return node.uniqueId().toString()
 

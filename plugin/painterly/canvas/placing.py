@@ -92,7 +92,7 @@ class Placer:
         removed = spot.original if mode == REPLACE and not why_kept else None
         replaced = [node for node in (spot.original, *spot.rivals) if node is not None]
         hidden = [node for node in replaced if node.visible() and node is not removed]
-        active = self._document.activeNode()
+        active = documents.active_node(self._document)
         follows = active is not None and _is_within(active, replaced)
         for node in hidden:
             node.setVisible(False)
@@ -130,11 +130,11 @@ class Placer:
     def _activate(self, layer: Node, wanted: Optional[Node]) -> Pauses:
         """Makes `wanted` active once Krita has made the added layer so, which it does a little later."""
         for _ in range(ACTIVATION_TURNS):
-            if wanted is None or self._document.activeNode() == layer:
+            if wanted is None or documents.active_node(self._document) == layer:
                 break
             yield WAITING
         # Else the artist was faster: what they chose stays.
-        if wanted is not None and self._document.activeNode() == layer:
+        if wanted is not None and documents.active_node(self._document) == layer:
             self._document.setActiveNode(wanted)
 
     def _repainted(self, origin: Origin) -> Generator[None, None, bool]:
