@@ -104,6 +104,20 @@ def test_several_layers_each_without_the_others(start):
     assert "Nothing is visible beneath “second”" in krita.value("session.message")
 
 
+def test_with_all_layers_the_selection_on_the_canvas_is_selected_too(start):
+    krita = start()
+    krita.run(
+        "behave()\nselection = Selection()\nselection.select(0, 0, 400, 300, 255)\ndoc.setSelection(selection)"
+    )
+    krita.run("K.action('show-global-selection-mask').trigger()\nK.action('select_all_layers').trigger()")
+    types = "[node.type() for node in K.activeWindow().activeView().selectedNodes()]"
+    krita.wait_for(types + " == ['paintlayer', 'paintlayer', 'selectionmask']", 20)
+    harmonized(krita)
+    assert krita.value("[[job.source.name, job.state] for job in session.tasks[-1].jobs]") == [
+        ["Background", "done"], ["object", "done"],
+    ]  # fmt: skip
+
+
 def test_a_connection_file_is_typed_in_and_used(start, tmp_path):
     krita = start()
     krita.run("behave()\npanel().more.setChecked(True)")

@@ -169,6 +169,22 @@ def test_a_batch_paints_what_was_selected_when_it_was_asked_for(whole, later):
     assert [job.selected for job in task.jobs] == [None] * 2, "an ended job keeps pixels that nobody needs"
 
 
+def test_the_selection_among_the_selected_layers_is_passed_over(whole):
+    driver, _, document = whole
+    selection = krita.Selection()
+    selection.select(100, 80, 40, 30, 255)
+    document.setSelection(selection)
+    mask = document.rootNode().childNodes()[-1]
+    document._image.selected = [mask._layer, document.nodeByName("object")._layer]
+    task = driver.session.harmonize_selected()
+    assert mask.type() == "selectionmask" and [job.source.name for job in task.jobs] == ["object"]
+    assert driver.finish(task) == [tasks.DONE]
+    document._image.selected = [mask._layer]
+    document.setActiveNode(mask)
+    assert driver.session.harmonize_selected() is None
+    assert driver.session.message == "Select the layer with the pasted object first."
+
+
 def test_a_layer_moved_meanwhile_takes_its_result_along(whole):
     driver, _, document = whole
     behave(driver, steps=10, milliseconds=20)

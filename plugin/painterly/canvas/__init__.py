@@ -41,8 +41,11 @@ class Canvas:
         """The selected layers, bottom to top, without those inside another selected one; raises Problem."""
         document = self._documents.active()
         window = Krita.instance().activeWindow()
-        chosen = list(window.activeView().selectedNodes()) or [documents.active_node(document)]
+        selected = window.activeView().selectedNodes()
+        # What is selected on the canvas belongs to no layer: all layers selected, it is among them.
+        chosen = [node for node in selected if not documents.is_canvas_selection(node)]
         key = self._documents.key(document)
+        chosen = chosen or [documents.active_node(document)]
         ids = {documents.node_id(self._painted(document, key, node)) for node in chosen}
         ordered = [node for node in documents.walk(document.rootNode()) if documents.node_id(node) in ids]
         return [

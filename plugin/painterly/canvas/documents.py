@@ -121,6 +121,11 @@ def is_mask(node: Node) -> bool:
     return node.type().endswith(_MASKS)
 
 
+def is_canvas_selection(node: Node) -> bool:
+    """Whether it is the document's selection, which is a mask of the root."""
+    return is_mask(node) and node.parentNode().parentNode() is None
+
+
 def owning_layer(node: Optional[Node]) -> Node:
     """The layer that `node` is or, for a mask, that it belongs to; raises Problem."""
     while node is not None and is_mask(node):

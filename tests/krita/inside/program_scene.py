@@ -8,7 +8,7 @@ import hashlib
 import random
 
 import painterly.extension
-from krita import Krita
+from krita import Krita, Selection  # noqa: F401
 from painterly.canvas import documents
 from PyQt5 import QtCore, QtGui, QtWidgets  # noqa: F401
 
