@@ -4,7 +4,7 @@ import scenes
 from krita import Krita, Selection
 from scenes import HEIGHT, SMALL, WIDTH, add_layer, difference, export, flat, noise, problem_of, scene
 
-from plugin.painterly.canvas import Canvas, documents, exporting
+from plugin.painterly.canvas import Canvas, documents, exporting, reading
 from plugin.painterly.job import ExportWish
 from plugin.painterly.protocol.geometry import Box
 
@@ -50,11 +50,11 @@ def case_strips_join_without_a_seam():
     doc, _, pasted = scene()
     blended = add_layer(doc, "half", noise(60, 60, alpha=120, seed=3), 80, 60, 60, 60)
     whole = export(doc, blended)
-    exporting.STRIP_PIXELS, kept = 1000, exporting.STRIP_PIXELS
+    reading.STRIP_PIXELS, kept = 1000, reading.STRIP_PIXELS
     try:
         cut = export(doc, blended)
     finally:
-        exporting.STRIP_PIXELS = kept
+        reading.STRIP_PIXELS = kept
     assert bytes(cut.painting.data) == bytes(whole.painting.data)
     assert bytes(cut.layer.raster.data) == bytes(whole.layer.raster.data)
 
@@ -183,7 +183,7 @@ def case_one_pixel_outside_the_selection_is_noticed_in_any_strip():
 def case_to_be_clipped_to_any_bit_of_a_deep_alpha_counts():
     own = b"\1\1\2\2\3\3\xff\xff" * 3
     beneath = bytes(6) + b"\1\0" + bytes(6) + b"\0\1" + bytes(8)
-    assert exporting._clipped(own, beneath, 2) == own[:16] + b"\1\1\2\2\3\3\0\0"
+    assert reading._clipped(bytearray(own), beneath, 2) == own[:16] + b"\1\1\2\2\3\3\0\0"
 
 
 def case_selection_beside_the_object_is_a_sentence():
