@@ -60,6 +60,14 @@ def test_a_layer_that_krita_is_just_removing_is_passed_over(whole, monkeypatch):
     assert document.nodeByName("object (harmonized)").visible()
 
 
+def test_what_masks_showed_beyond_the_pixels_of_an_original_is_rendered_anew(whole):
+    driver, scenes, document = whole
+    document.nodeByName("object").addChildNode(document.createNode("colours", "colorizemask"), None)
+    document.nodeByName("Background").setPixelData(scenes.flat(1, 1, 7, 7, 7), 250, 150, 1, 1)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert document.projection(250, 150, 1, 1).constBits().asstring(4) == scenes.flat(1, 1, 7, 7, 7)
+
+
 def test_replacing_leaves_one_layer(whole):
     driver, _, document = whole
     driver.session.settings.result = REPLACE

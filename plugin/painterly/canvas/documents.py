@@ -10,6 +10,7 @@ from ..translation import tr
 
 # Types of nodes that are no layer of their own but change their parent.
 _MASKS = "mask"
+_RESHAPING = ("transformmask", "filtermask", "colorizemask")
 _WITHOUT_PIXELS = ("filterlayer", "filllayer", "adjustmentlayer")
 
 
@@ -119,6 +120,11 @@ def ancestors(node: Node) -> List[Node]:
 
 def is_mask(node: Node) -> bool:
     return node.type().endswith(_MASKS)
+
+
+def reshaping_masks(node: Node) -> List[Node]:
+    """The visible masks of a layer that may show it where it has no pixels, which its bounds do not tell."""
+    return [child for child in children(node) if child.type() in _RESHAPING and child.visible()]
 
 
 def is_canvas_selection(node: Node) -> bool:

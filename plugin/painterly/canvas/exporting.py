@@ -36,18 +36,19 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
             tr("“{layer}” is itself chosen as the painting: choose another one.", layer=node.name())
         )
     bounds = documents.box_of(node.bounds())
-    plan = _plan(document, node, source, wish, _object_box(document, node, bounds, wish.selected))
-    mask = _mask(wish.selected, plan.layer) if wish.selected else None
     snapshot = document.clone()
     try:
         yield
         copied = documents.need_node(snapshot, source.node)
+        canvas = documents.canvas_box(snapshot)
+        shown = yield from reading.shown_box(snapshot, copied)
+        plan = _plan(snapshot, copied, source, wish, _object_box(snapshot, copied, shown, wish.selected))
+        mask = _mask(wish.selected, plan.layer) if wish.selected else None
         checksum = yield from look.checksum(copied, plan.layer)
         copied.setVisible(True)
-        canvas = documents.canvas_box(snapshot)
         painting, layer = yield from reading.pixels(snapshot, plan)
         yield from _check_layer(plan, layer, mask, canvas)
-        part = yield from _part(plan, layer, mask, bounds.intersect(canvas))
+        part = yield from _part(plan, layer, mask, shown.intersect(canvas))
         fingerprint = None if part is None else zlib.crc32(mask.data)
         keep_source = not (yield from _any_alpha(painting, plan.depth))
         if keep_source:
@@ -68,7 +69,7 @@ def _plan(document: Document, node: Node, source: Source, wish: ExportWish, obj:
     window = geometry.source_window(obj, documents.canvas_box(document), wish.resolution)
     depth = colors.working_depth(colors.space_of(document))
     as_seen = node.opacity() < 255 or node.blendingMode() not in ("normal", "pass through")
-    whole = reading.needs_whole(document)
+    whole = reading.needs_whole(document, node)
     return Plan(source, wish, window, obj.intersect(window), depth, as_seen, whole)
 
 
@@ -85,11 +86,11 @@ def selected(document: Document) -> Optional[Selected]:
     return Selected(box, b"".join(bytes(piece) for piece in pieces))
 
 
-def _object_box(document: Document, node: Node, bounds: Box, selection: Optional[Selected]) -> Box:
+def _object_box(document: Document, node: Node, shown: Box, selection: Optional[Selected]) -> Box:
     """Where the object is on the canvas; raises Problem if it is nowhere."""
-    if bounds.empty:
+    if documents.box_of(node.bounds()).empty:
         raise Problem(tr("“{layer}” is empty: select the layer with the pasted object.", layer=node.name()))
-    inside = bounds.intersect(documents.canvas_box(document))
+    inside = shown.intersect(documents.canvas_box(document))
     if inside.empty:
         raise Problem(tr("“{layer}” lies outside the canvas: move it into the picture.", layer=node.name()))
     if selection is None:

@@ -18,9 +18,13 @@ def checksum(
 ) -> Generator[None, None, int]:
     """Of all that `node` and the layers and masks in it have in `box`; yields between pieces of it.
 
+    Where its masks may show a pixel that it has elsewhere, of all that it has.
+
     `still_there` is called when it goes on and may raise to stop. An opaque layer of 8192 x 8192 pixels takes 0.2 s
     in 8 bits, 0.9 s in floats; a piece of it 1 to 14 ms.
     """
+    if documents.reshaping_masks(node):
+        box = documents.box_of(node.bounds())
     found = 0
     for piece in _pieces(node, box):
         found = zlib.crc32(piece, found)

@@ -225,6 +225,8 @@ def _why_kept(origin: Origin, spot: _Spot, mode: str) -> str:
 
 def _covers(layer: Node, originals: Sequence[Node], canvas: Box) -> bool:
     """Whether adding the layer has rendered everything that the hidden originals showed."""
+    if any(documents.reshaping_masks(node) for node in originals):
+        return False
     rendered = documents.box_of(layer.bounds())
     shown = [documents.box_of(node.bounds()).intersect(canvas) for node in originals]
     return all(box.empty or box.intersect(rendered) == box for box in shown)

@@ -36,14 +36,44 @@ class Plan(NamedTuple):
     whole: bool  # nothing is cropped
 
 
-def needs_whole(snapshot: Document) -> bool:
+def needs_whole(snapshot: Document, node: Node) -> bool:
     """Whether a crop of the document would show other pixels than the document does there."""
-    return any(map(_is_patterned, documents.walk(snapshot.rootNode())))
+    return bool(documents.reshaping_masks(node)) or any(
+        map(_is_patterned, documents.walk(snapshot.rootNode()))
+    )
 
 
 def _is_patterned(node: Node) -> bool:
     """Whether Krita draws it anew, from its new corner on, when the canvas changes its size."""
     return node.type() == "filllayer" and node.generatorName() != "color"
+
+
+def shown_box(snapshot: Document, node: Node) -> Generator[None, None, Box]:
+    """Where a layer of the snapshot is seen.
+
+    The bounds of its pixels, if none of its masks puts them elsewhere; else what is seen on the canvas.
+    """
+    if not documents.reshaping_masks(node):
+        return documents.box_of(node.bounds())
+    found = Box(0, 0, 0, 0)
+    copy = snapshot.clone()
+    try:
+        shown = documents.need_node(copy, documents.node_id(node))
+        shown.setVisible(True)
+        copy.refreshProjection()
+        copy.waitForDone()
+        yield
+        for strip in strips(documents.canvas_box(copy), STRIP_PIXELS):
+            area = (strip.left, strip.top, strip.width, strip.height)
+            # Only of a paint layer's pixels, in whatever colour space, does Krita say where they are.
+            piece = copy.createNode("piece", "paintlayer")
+            piece.setColorSpace(*colors.space_of(shown))
+            piece.setPixelData(shown.projectionPixelData(*area), *area)
+            found = found.united(documents.box_of(piece.bounds()))
+            yield
+    finally:
+        copy.close()
+    return found
 
 
 def pixels(snapshot: Document, plan: Plan) -> Generator[None, None, tuple]:

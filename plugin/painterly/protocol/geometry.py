@@ -43,6 +43,17 @@ class Box(NamedTuple):
             min(self.bottom, other.bottom),
         )
 
+    def united(self, other: "Box") -> "Box":
+        """The smallest box around both, where an empty one does not count."""
+        if self.empty or other.empty:
+            return other if self.empty else self
+        return Box(
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
     def grown(self, by: int) -> "Box":
         return Box(self.left - by, self.top - by, self.right + by, self.bottom + by)
 
