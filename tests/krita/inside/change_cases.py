@@ -69,6 +69,15 @@ def case_one_pixel_is_enough_in_any_piece():
         look.PIECE_PIXELS = kept
 
 
+def case_another_opacity_or_mode_of_the_layer_is_noticed():
+    changes = (lambda layer: layer.setOpacity(99), lambda layer: layer.setBlendingMode("multiply"))
+    for mode in (ABOVE, REPLACE):
+        for number, change in enumerate(changes):
+            doc, _, pasted = scene()
+            note, result = _landed(doc, pasted, lambda change=change, layer=pasted: change(layer), mode)
+            assert note == CHANGED and pasted.visible() and result.visible(), number
+
+
 def case_what_was_painted_and_taken_back_is_no_change():
     doc, _, pasted = scene()
 
@@ -149,6 +158,22 @@ def case_a_group_is_the_same_hidden_or_moved():
         doc, group, lambda: ([layer.move(50, 9) for layer in layers], doc.refreshProjection())
     )
     assert note == MOVED and documents.box_of(result.bounds()) == Box(70, 29, 110, 59)
+
+
+def case_what_is_added_to_a_group_beside_what_is_painted_is_no_change():
+    doc, _, _ = scene()
+    group, *_ = _group(doc)
+    _select(doc, 20, 20, 20, 20)
+    note, _ = _landed(
+        doc,
+        group,
+        lambda: (
+            group.addChildNode(doc.createNode("empty", "paintlayer"), None),
+            add_layer(doc, "beside", flat(9, 9, 7, 7, 7), 45, 40, 9, 9, group),
+            doc.refreshProjection(),
+        ),
+    )
+    assert note == PART
 
 
 def case_a_change_of_what_a_clone_shows_is_noticed():

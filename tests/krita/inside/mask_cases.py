@@ -6,9 +6,10 @@ import zipfile
 
 import scenes
 from krita import Krita, Selection
-from scenes import HEIGHT, SMALL, WIDTH, export, finish, problem_of, scene
+from scenes import HEIGHT, SMALL, WIDTH, add_layer, export, finish, noise, problem_of, scene
 
 from plugin.painterly.canvas import Canvas, documents, reading
+from plugin.painterly.canvas.look import checksum
 from plugin.painterly.job import ABOVE, REPLACE
 from plugin.painterly.protocol.geometry import Box
 
@@ -28,12 +29,18 @@ TRANSFORM = """<!DOCTYPE transform_params><transform_params><main id="tooltransf
 <filterId type="value" value="Bicubic"/></free_transform></data></transform_params>"""
 
 
-def _transformed(x=160, y=105, scale=1.5):
+def _transformed(x=160, y=105, scale=1.5, group=False):
     """(document, object layer) of `scene` with a transform mask that puts the object's middle at (x, y).
 
-    Krita's Python can make such a mask but not set it: that is done in the file.
+    With `group` it is the layer "inside" in a group "object". Krita's Python can make such a mask but not
+    set it: that is done in the file.
     """
     doc, _, pasted = scene()
+    if group:
+        pasted.remove()
+        parent = doc.createGroupLayer("object")
+        doc.rootNode().addChildNode(parent, None)
+        pasted = add_layer(doc, "inside", noise(40, 30, seed=2), 100, 80, 40, 30, parent)
     pasted.addChildNode(doc.createTransformMask("transform"), None)
     doc.waitForDone()
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +56,7 @@ def _transformed(x=160, y=105, scale=1.5):
     doc.setBatchmode(True)
     doc.refreshProjection()
     doc.waitForDone()
-    return doc, doc.nodeByName("object")
+    return doc, doc.nodeByName("inside" if group else "object")
 
 
 def _blurred(radius=12):
@@ -148,6 +155,28 @@ def _noticed(doc, node, change):
     return finish(canvas.place(got.origin, got.layer, "result", ABOVE)).note
 
 
+def case_what_becomes_of_a_filter_mask_is_noticed():
+    def blur_more():
+        blur = mask.filter()
+        settings = blur.configuration()
+        settings.setProperty("horizRadius", 3)
+        blur.setConfiguration(settings)
+        mask.setFilter(blur)
+
+    changes = (
+        blur_more,
+        lambda: mask.setVisible(False),
+        lambda: mask.remove(),
+        lambda: mask.setPixelData(bytes(1), 110, 90, 1, 1),
+        lambda: pasted.addChildNode(doc.createTransformMask("transform"), None),
+    )
+    for number, change in enumerate(changes):
+        doc, pasted, mask = _blurred()
+        assert _noticed(doc, pasted, change) == CHANGED and pasted.visible(), number
+    doc, pasted, mask = _blurred()
+    assert _noticed(doc, pasted, lambda: None) == ""
+
+
 def case_a_pixel_is_noticed_that_a_mask_shows_elsewhere():
     doc, pasted = _transformed()
     selection = Selection()
@@ -159,7 +188,34 @@ def case_a_pixel_is_noticed_that_a_mask_shows_elsewhere():
     assert _noticed(doc, pasted, lambda: documents.children(pasted)[0].remove()) == CHANGED
 
 
+def case_in_a_group_it_is_too():
+    doc, pasted = _transformed(x=220, y=165, scale=1, group=True)
+    group = doc.nodeByName("object")
+    got = export(doc, group)
+    assert got.layer.box.shifted(got.origin.window.left, got.origin.window.top) == Box(200, 150, 240, 180)
+    assert _noticed(doc, group, lambda: pasted.setPixelData(bytes(4), 120, 95, 1, 1)) == CHANGED
+
+
 def case_blurred_and_moved_it_is_the_same_also_partly_off_the_canvas():
     for x, y in ((30, -10), (-120, -90)):
         doc, pasted, _ = _blurred()
         assert _noticed(doc, pasted, lambda: pasted.move(x, y)) == MOVED, (x, y)
+
+
+def case_that_the_alpha_beneath_is_inherited_is_noticed():
+    doc, _, pasted = scene()
+    assert _noticed(doc, pasted, lambda: pasted.setInheritAlpha(True)) == CHANGED
+
+
+def case_every_filter_is_the_same_in_a_copy():
+    doc, _, pasted = scene()
+    for name in Krita.instance().filters():
+        used = Krita.instance().filter(name)
+        used.setConfiguration(used.configuration())
+        mask = doc.createFilterMask("mask", used, pasted)
+        pasted.addChildNode(mask, None)
+        copy = doc.clone()
+        one, other = (finish(checksum(each.nodeByName("object"), OBJECT)) for each in (doc, copy))
+        assert one == other, name
+        copy.close()
+        mask.remove()
