@@ -127,6 +127,11 @@ def reshaping_masks(node: Node) -> List[Node]:
     return [child for child in children(node) if child.type() in _RESHAPING and child.visible()]
 
 
+def transform_masks(node: Node) -> List[Node]:
+    """The visible ones, whose bounds are those of what they show."""
+    return [mask for mask in reshaping_masks(node) if mask.type() == "transformmask"]
+
+
 def is_canvas_selection(node: Node) -> bool:
     """Whether it is the document's selection, which is a mask of the root."""
     return is_mask(node) and node.parentNode().parentNode() is None

@@ -69,8 +69,7 @@ def _plan(document: Document, node: Node, source: Source, wish: ExportWish, obj:
     window = geometry.source_window(obj, documents.canvas_box(document), wish.resolution)
     depth = colors.working_depth(colors.space_of(document))
     as_seen = node.opacity() < 255 or node.blendingMode() not in ("normal", "pass through")
-    whole = reading.needs_whole(document, node)
-    return Plan(source, wish, window, obj.intersect(window), depth, as_seen, whole)
+    return Plan(source, wish, window, obj.intersect(window), depth, as_seen, reading.uncut(document))
 
 
 def selected(document: Document) -> Optional[Selected]:

@@ -2,7 +2,7 @@
 
 The work is cut into strips of the window. Each is read from a small copy of the snapshot (Krita shares
 the pixels, a copy costs milliseconds), so that no single call holds up the artist's brush. What would
-look otherwise in a small copy is read from one copy as large as the canvas.
+look otherwise in a small copy is read from one that is as large as it needs.
 """
 
 from contextlib import contextmanager
@@ -22,6 +22,7 @@ OVERLAP = 64
 _FILLED = b"\0" + b"\xff" * 255
 
 Pixels = Generator[None, None, bytearray]
+Boxes = Generator[None, None, Box]
 
 
 class Plan(NamedTuple):
@@ -33,46 +34,61 @@ class Plan(NamedTuple):
     layer: Box  # the part of the layer inside the window
     depth: str
     as_seen: bool  # the layer's own blending shows: its colours are taken from the picture
-    whole: bool  # nothing is cropped
+    uncut: Box
 
 
-def needs_whole(snapshot: Document, node: Node) -> bool:
-    """Whether a crop of the document would show other pixels than the document does there."""
-    return bool(documents.reshaping_masks(node)) or any(
-        map(_is_patterned, documents.walk(snapshot.rootNode()))
-    )
+def uncut(snapshot: Document) -> Box:
+    """What every crop of the document must hold to show what the document shows; empty if nothing."""
+    canvas, found = documents.canvas_box(snapshot), Box(0, 0, 0, 0)
+    for node in documents.walk(snapshot.rootNode()):
+        if node.type() == "filllayer" and node.generatorName() != "color":
+            return canvas  # it is drawn anew, from the new corner on
+        if documents.transform_masks(node):
+            # Cut off where its pixels are, it is cut off where they are shown; it needs some pixels around.
+            found = found.united(documents.box_of(node.bounds()).grown(OVERLAP))
+    return found.intersect(canvas)
 
 
-def _is_patterned(node: Node) -> bool:
-    """Whether Krita draws it anew, from its new corner on, when the canvas changes its size."""
-    return node.type() == "filllayer" and node.generatorName() != "color"
-
-
-def shown_box(snapshot: Document, node: Node) -> Generator[None, None, Box]:
+def shown_box(snapshot: Document, node: Node) -> Boxes:
     """Where a layer of the snapshot is seen.
 
     The bounds of its pixels, if none of its masks puts them elsewhere; else what is seen on the canvas.
     """
-    if not documents.reshaping_masks(node):
-        return documents.box_of(node.bounds())
-    found = Box(0, 0, 0, 0)
-    copy = snapshot.clone()
-    try:
-        shown = documents.need_node(copy, documents.node_id(node))
-        shown.setVisible(True)
-        copy.refreshProjection()
-        copy.waitForDone()
-        yield
-        for strip in strips(documents.canvas_box(copy), STRIP_PIXELS):
-            area = (strip.left, strip.top, strip.width, strip.height)
-            # Only of a paint layer's pixels, in whatever colour space, does Krita say where they are.
-            piece = copy.createNode("piece", "paintlayer")
-            piece.setColorSpace(*colors.space_of(shown))
-            piece.setPixelData(shown.projectionPixelData(*area), *area)
-            found = found.united(documents.box_of(piece.bounds()))
+    about = documents.box_of(node.bounds())
+    if about.empty or not documents.reshaping_masks(node):
+        return about
+    for mask in documents.transform_masks(node):
+        about = about.united(documents.box_of(mask.bounds()))
+    canvas, margin = documents.canvas_box(snapshot), OVERLAP
+    while True:
+        area = about.grown(margin).intersect(canvas)
+        found = yield from _shown_in(snapshot, node, area)
+        around = found.grown(1).intersect(canvas)
+        ends_inside = not found.empty and around.intersect(area) == around
+        if ends_inside or area == canvas:
+            return found
+        margin *= 4
+
+
+def _shown_in(snapshot: Document, node: Node, area: Box) -> Boxes:
+    """The part of `area` in which a layer of the snapshot is seen."""
+    found, kept = Box(0, 0, 0, 0), uncut(snapshot)
+    for strip in strips(area, STRIP_PIXELS) if kept.empty else [area]:
+        with _copied(snapshot, strip, kept) as (copy, origin):
             yield
-    finally:
-        copy.close()
+            shown = documents.need_node(copy, documents.node_id(node))
+            shown.setVisible(True)
+            _hide_above(shown)
+            copy.refreshProjection()
+            copy.waitForDone()
+            part = strip.shifted(-origin.left, -origin.top)
+            rect = (part.left, part.top, part.width, part.height)
+            # Of a paint layer, in whatever colour space, Krita says where its pixels are.
+            seen = copy.createNode("seen", "paintlayer")
+            seen.setColorSpace(*colors.space_of(shown))
+            seen.setPixelData(shown.projectionPixelData(*rect), *rect)
+            found = found.united(documents.box_of(seen.bounds()).shifted(origin.left, origin.top))
+        yield
     return found
 
 
@@ -95,8 +111,8 @@ def _read_strips(snapshot: Document, plan: Plan, box: Box, read) -> Pixels:
     """The pixels that `read(copy, shifted, plan)` gives for each part of `box`, one below the other."""
     data = bytearray(box.width * box.height * colors.srgb(plan.depth).pixel_bytes)
     filled = 0
-    for part in [box] if plan.whole else _strips(snapshot, box):
-        with _copied(snapshot, part, plan.whole) as (copy, origin):
+    for part in _strips(snapshot, box) if plan.uncut.empty else [box]:
+        with _copied(snapshot, part, plan.uncut) as (copy, origin):
             yield
             piece = yield from read(copy, part.shifted(-origin.left, -origin.top), plan)
             data[filled : filled + len(piece)] = piece
@@ -112,10 +128,10 @@ def _strips(document: Document, box: Box) -> Iterator[Box]:
 
 
 @contextmanager
-def _copied(snapshot: Document, part: Box, whole: bool):
-    """A copy of the document and where its canvas lies: around the part with some surroundings, or all of it."""
+def _copied(snapshot: Document, part: Box, kept: Box):
+    """A copy of the document and where its canvas lies: around the part with some surroundings and what is kept."""
     canvas = documents.canvas_box(snapshot)
-    around = canvas if whole else part.grown(OVERLAP).intersect(canvas)
+    around = part.grown(OVERLAP).united(kept).intersect(canvas)
     copy = snapshot.clone()
     try:
         if around != canvas:

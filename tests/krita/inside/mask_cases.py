@@ -15,9 +15,10 @@ from plugin.painterly.protocol.geometry import Box
 
 CHANGED = "“object” was changed meanwhile: its result shows it as it was. Harmonize again to paint it anew."
 MOVED = "“object” was moved: its result moved along."
-# The object of `scene`, and that 1.5 times as large and moved.
+# The object of `scene`, that 1.5 times as large and moved, and blurred.
 OBJECT = Box(100, 80, 140, 110)
 ENLARGED = Box(129, 82, 190, 128)
+BLURRED = Box(89, 69, 151, 121)
 TRANSFORM = """<!DOCTYPE transform_params><transform_params><main id="tooltransformparams"/><data mode="0">
 <free_transform><transformedCenter type="pointf" x="{x}" y="{y}"/><originalCenter type="pointf" x="120" y="95"/>
 <rotationCenterOffset type="pointf" x="0" y="0"/><transformAroundRotationCenter type="value" value="0"/>
@@ -98,16 +99,31 @@ def case_a_transformed_layer_is_exported_where_it_is_seen():
     assert _is_exported_whole(doc, pasted) == ENLARGED
 
 
+def case_a_transformed_layer_is_not_cut_off_far_from_its_pixels():
+    for x, y, scale in ((220, 155, 1.5), (200, 100, 1.3), (200, 100, 0.7)):
+        _is_exported_whole(*_transformed(x, y, scale))
+    doc, layer = _transformed(220, 155, 1.5)
+    pasted = add_layer(doc, "over", noise(50, 40, seed=4), 200, 140, 50, 40)
+    got = export(doc, pasted)
+    pasted.setVisible(False)
+    assert bytes(got.painting.data) == scenes.seen(doc, got.origin.window)
+
+
 def case_a_blurred_layer_is_exported_with_its_soft_edge():
     doc, pasted, _ = _blurred()
-    assert _is_exported_whole(doc, pasted) == Box(89, 69, 151, 121)
+    assert _is_exported_whole(doc, pasted) == BLURRED
+
+
+def case_however_far_the_soft_edge_goes():
+    doc, pasted, _ = _blurred(radius=100)
+    assert _is_exported_whole(doc, pasted) == Box(24, 2, 216, 188)
 
 
 def case_many_strips_give_the_same_box():
     reading.STRIP_PIXELS, kept = 5 * WIDTH, reading.STRIP_PIXELS
     try:
-        doc, pasted = _transformed()
-        assert _is_exported_whole(doc, pasted) == ENLARGED
+        doc, pasted, _ = _blurred()
+        assert _is_exported_whole(doc, pasted) == BLURRED
     finally:
         reading.STRIP_PIXELS = kept
 
