@@ -60,7 +60,7 @@ class Origin:
     was, `canvas` the document. `depth` is the result's depth that the document can hold. With
     `keep_source` the layer is itself the painting and must stay visible. `part` is the selected box that
     was painted, None if all that is visible of the layer was; `fingerprint` tells its shape from others in
-    the same box. `checksum` is of the layer's pixels in the `painted` box.
+    the same box. `checksum` tells whether the layer was changed since (canvas/look.py).
     """
 
     source: Source
