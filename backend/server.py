@@ -118,7 +118,7 @@ class Server:
             self._desk.hear_worker()
         if self._peers.socket in ready:
             self._hear_clients()
-        self._desk.turn()
+        self._desk.turn(self._turned_at)
         self._look_around()
 
     def _hear_clients(self) -> None:
@@ -180,7 +180,7 @@ class Server:
             self._desk.overlook(asleep)
 
     def _look_around(self) -> None:
-        now = time.monotonic()
+        now = self._turned_at  # a sleep since then is overlooked in the next turn
         if now - self._looked_at < _LOOK_SECONDS:
             return
         self._looked_at = now

@@ -134,13 +134,14 @@ class Desk:
                 else:
                     self._peers.send(job.peer, frames)
 
-    def turn(self) -> None:
-        """After each round of messages: replaces a worker that died, then gives out the next job."""
-        self._look_after_worker()
+    def turn(self, now: float) -> None:
+        """After each round of messages, at `now` (monotonic seconds): replaces a worker that died, then gives out the
+        next job."""
+        self._look_after_worker(now)
         self._advance()
 
-    def _look_after_worker(self) -> None:
-        job, now = self._book.running, time.monotonic()
+    def _look_after_worker(self, now: float) -> None:
+        job = self._book.running
         death = self._worker.died()
         if death is None and job is not None:
             if now - job.heard_at > self._patience.stall:

@@ -129,7 +129,7 @@ def test_undo_is_followed_after_one_of_two_windows_was_closed(start, opened, clo
     krita.wait_for("len(K.windows()) == 1")
     krita.run("K.windows()[0].activate()")
     krita.wait_for("K.activeDocument() == doc")
-    krita.run("K.action('edit_undo').trigger()")
+    step(krita, "edit_undo")
     krita.wait_for("layers() == {!r} and {} == {!r}".format(BEFORE, SHOWN, before), 20)
 
 

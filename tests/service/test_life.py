@@ -197,7 +197,7 @@ def test_time_asleep_is_no_time_to_heed_a_cancel(start):
 
 
 def test_time_asleep_is_no_idleness(start):
-    service = start(idle_seconds=3.0)
+    service = start(idle_seconds=5.0)
     sleep_soundly(service.process.pid, service.worker_pid())
     time.sleep(1.5)
     assert service.process.poll() is None
