@@ -67,8 +67,8 @@ def harmonize(
 ) -> Outcome:
     """The composite with its object painted by the painting's hand.
 
-    Computes on the network's device. One call's arguments determine its result; `memo` only saves
-    time. `on_step` is called after each iteration and may raise `Cancelled`, which then carries the best
+    Computes on the network's device. One call's arguments determine its result, on a processor to the bit; `memo`
+    only saves time. `on_step` is called after each iteration and may raise `Cancelled`, which then carries the best
     picture so far.
     """
     run = _Run(composite, network, config, on_step, memo or Memo())

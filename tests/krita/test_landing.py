@@ -50,9 +50,8 @@ def test_a_stroke_is_finished_before_the_result_is_added(start):
     assert krita.value("sketch.bounds().width()") > 110 and krita.value("len(session.history)") == 1
 
 
-def test_a_transformation_under_way_is_not_broken_off(start):
-    """To Krita it is a stroke without a button down, as a pen's is."""
-    krita = start()
+def transforming_meanwhile(krita):
+    """A result is ready while another layer, `sketch`, is being transformed."""
     krita.run("behave(0, 10, 50)\nsketch = add('sketch', 0, 0)")
     activate(krita, "pasted")
     krita.run("K.action('painterly_harmonize').trigger()")
@@ -60,6 +59,12 @@ def test_a_transformation_under_way_is_not_broken_off(start):
     activate(krita, "sketch")
     krita.run("K.action('KisToolTransform').trigger()")
     krita.wait_for("session.current.current.state == 'placing'", 60)
+
+
+def test_a_transformation_under_way_is_not_broken_off(start):
+    """To Krita it is a stroke without a button down, as a pen's is."""
+    krita = start()
+    transforming_meanwhile(krita)
     time.sleep(0.5)
     assert krita.value("len(layers())") == 3 and krita.value("session.busy")
     krita.run("K.action('KritaShape/KisToolBrush').trigger()")
@@ -69,13 +74,8 @@ def test_a_transformation_under_way_is_not_broken_off(start):
 
 def test_that_a_result_waits_for_a_tool_is_told_and_it_can_be_cancelled(start):
     krita = start()
-    krita.run("behave(0, 10, 50)\nsketch = add('sketch', 0, 0)\nimport painterly.canvas.placing as placing")
-    activate(krita, "pasted")
-    krita.run("K.action('painterly_harmonize').trigger()")
-    running(krita)
-    activate(krita, "sketch")
-    krita.run("K.action('KisToolTransform').trigger()")
-    krita.wait_for("session.current.current.state == 'placing'", 60)
+    krita.run("import painterly.canvas.placing as placing")
+    transforming_meanwhile(krita)
     krita.wait_for("panel().status.stage.text() == 'Ready, waits for your tool'", 20)
     assert "“object” is ready" in krita.value("session.message")
     krita.click("panel().cancel")
