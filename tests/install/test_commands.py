@@ -99,8 +99,16 @@ def test_output_goes_to_the_log_and_a_failure_is_explained(at, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("program", ["raise MemoryError", "import os; os.kill(os.getpid(), 9)"])
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a kill may have other reasons")
+@pytest.mark.parametrize(
+    "program",
+    [
+        "raise MemoryError",
+        pytest.param(
+            "import os; os.kill(os.getpid(), 9)",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it may have other reasons"),
+        ),
+    ],
+)
 def test_what_was_lacking_is_told_apart_from_what_is_broken(at, program):
     with pytest.raises(Shortage, match="not enough memory"):
         run_logged(at, [sys.executable, "-c", program], "Trying")
