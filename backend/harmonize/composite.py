@@ -272,9 +272,11 @@ def extent(mask: Tensor) -> Region:
 def longest_side(mask: Tensor) -> int:
     """The longer side, in pixels, of the longest of the object's separate parts in a composite's `mask` (1, H, W): two
     small things far apart are no large one. Parts are told apart by square cells, PARTS of them along the mask."""
-    where = mask > FAINT
+    cell = math.ceil(max(mask.shape[1:]) / PARTS)
+    found = extent(mask)  # of a large canvas the object is a small part
+    first = (found.top // cell * cell, found.left // cell * cell)
+    where = Region(*first, found.bottom, found.right).of(mask) > FAINT
     height, width = where.shape[1:]
-    cell = math.ceil(max(height, width) / PARTS)
     cells = F.max_pool2d(where.float(), cell, ceil_mode=True)
     part, before = cells * torch.arange(1.0, cells.numel() + 1).view_as(cells), cells
     while not torch.equal(part, before):  # the highest number of each part spreads through it

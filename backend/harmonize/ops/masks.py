@@ -100,6 +100,7 @@ def shown(mask: Tensor, width: float, reach: int) -> Tensor:
     What is evenly half transparent over `reach` pixels is laid whole, since through it the painting is seen in the
     finished picture itself, as in what was pasted; laid half, only a quarter of the object would be seen.
     """
+    # `_highest_near` but by cells: `reach` grows with the canvas, and each pixel would look at as many others.
     cells = F.max_pool2d(mask[None], reach, ceil_mode=True)
     cells = F.max_pool2d(cells, 3, stride=1, padding=1)
     size = [side * reach for side in cells.shape[2:]]
