@@ -123,7 +123,7 @@ def coarse_to_fine(first_iterations: int, second_iterations: int, side: float) -
     """Large moves at half size, where an iteration costs a quarter; the strokes at full size, of a small object the
     first larger. `side` is the longer one of the object's longest part, in working pixels.
 
-    Deviation from the paper (one scale, L-BFGS): the bench folder's README has the measured effect.
+    Deviation from the paper (one scale, L-BFGS): the bench folder's notes have the measured effect.
     """
     first = Level(0.5, Plan(first_iterations, step=2.0, bands=4))
     # More iterations at full steps dissolve faces. With steps smaller by the root of their number `high` is ahead of
