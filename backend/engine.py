@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from backend import machine
+from backend import download, machine
 from backend.harmonize import networks
 from backend.harmonize.composite import Composite, extent, longest_side
 from backend.harmonize.config import Config, coarse_to_fine, published
@@ -49,7 +49,7 @@ class Engine:
         started, device = time.monotonic(), machine.choose_device(str(settings["device"]))
         config = configure(composite, settings)
         try:
-            network = self._network(settings, device)
+            network = self._network(settings, device, on_step)
             machine.start_peak_memory(device)
             loaded = time.monotonic()
             outcome = harmonize(composite, network, config, _tidying(device, on_step), self._memo)
@@ -69,13 +69,17 @@ class Engine:
         report["versions"] = {"torch": torch.__version__, "python": platform.python_version()}
         return outcome
 
-    def _network(self, settings: Mapping[str, Value], device: torch.device) -> networks.Network:
+    def _network(
+        self, settings: Mapping[str, Value], device: torch.device, on_step: OnStep
+    ) -> networks.Network:
         way = machine.choose(str(settings["precision"]), device)
         if device.type == "cpu" and way.threads != torch.get_num_threads():
             torch.set_num_threads(way.threads)
         name = str(settings["network"])
         key = (name, str(device), way.dtype, way.layout)
         if key not in self._networks:  # one at a time: memory
+            if wanted := networks.download_of(name):
+                download.fetch(wanted, name, on_step)
             self._networks = {key: networks.load(name).to(device, way.dtype, way.layout)}
         return self._networks[key]
 

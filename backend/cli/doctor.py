@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib
 import json
 import os
@@ -13,7 +12,6 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable
-from urllib.parse import urlparse
 
 from backend.cli.failure import save_details
 from backend.harmonize.errors import HarmonizeError
@@ -150,25 +148,14 @@ def _downloads() -> list[str]:
 
 
 def _download(name: str) -> Finding:
-    """A network that is only downloaded once it is chosen; the file's name ends in its checksum's start."""
-    networks, hub = (
-        importlib.import_module(module) for module in ("backend.harmonize.networks", "torch.hub")
-    )
-    weights = networks.TORCHVISION[name][0]
-    path = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(weights.url).path).name
+    """A network that is only downloaded once it is chosen."""
+    networks, download = map(importlib.import_module, ("backend.harmonize.networks", "backend.download"))
+    _, path, digest = networks.download_of(name)
     if not path.exists():
         return Finding(name, "not downloaded; that happens once it is chosen")
-    if not _sha256(path).startswith(path.stem.rpartition("-")[2]):
+    if not download.sha256(path).startswith(digest):
         return Finding(name, f"{path} is damaged", "Delete this file; it is downloaded again when needed.")
     return Finding(name, f"present, checksum right ({path})")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _messages() -> Finding:

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlparse
 
 import h5py
 import numpy as np
@@ -241,6 +243,23 @@ TORCHVISION = {
     "vgg19": (VGG19_Weights.IMAGENET1K_V1, _VGG19, (0.229 * 255, 0.224 * 255, 0.225 * 255)),
     "vgg16": (VGG16_Weights.IMAGENET1K_FEATURES, _VGG16, (1.0, 1.0, 1.0)),
 }
+
+
+class Download(NamedTuple):
+    """A weight file that is not packaged: from where, to where, and how its SHA-256 begins."""
+
+    url: str
+    path: Path
+    digest: str
+
+
+def download_of(name: str) -> Download | None:
+    """What the network of that name needs in torchvision's cache; None of the packaged one."""
+    if name not in TORCHVISION:
+        return None
+    url = TORCHVISION[name][0].url
+    file = Path(urlparse(url).path)
+    return Download(url, Path(torch.hub.get_dir()) / "checkpoints" / file.name, file.stem.rpartition("-")[2])
 
 
 def packaged_path() -> Path:

@@ -12,8 +12,8 @@ import torch
 class Step:
     """One finished iteration.
 
-    `stage` is a stable word ("first pass", "second pass", "patch synthesis", "postprocess"; "queue" while a
-    service has other work first),
+    `stage` is a stable word ("first pass", "second pass", "patch synthesis", "postprocess"; "download" of a network before,
+    in megabytes; "queue" while a service has other work first),
     `iteration` counts from 1 to `iterations` within the stage, `fraction` (0..1) is of the whole job and
     `seconds_left` its estimate from measured iterations (None until one was measured). `losses`
     are plain numbers, empty where reading them would stall a graphics card. `preview()` renders

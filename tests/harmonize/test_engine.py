@@ -6,7 +6,8 @@ import torch
 from backend import engine as module
 from backend.engine import Engine, configure
 from backend.harmonize.composite import Composite
-from backend.harmonize.errors import OutOfMemory, WeightsUnavailable
+from backend.harmonize.errors import Cancelled, OutOfMemory, WeightsUnavailable
+from backend.harmonize.step import Step
 from plugin.painterly.protocol.parameters import PRESETS, resolve
 from tests.harmonize.scenes import composed
 
@@ -218,6 +219,19 @@ def test_missing_weights_are_told_and_nothing_is_kept(small, monkeypatch):
         with pytest.raises(WeightsUnavailable):
             engine.harmonize(small, resolve("balanced", TINY))
     assert engine.harmonize(small, resolve("balanced", TINY)).image.shape == (3, 64, 64)
+
+
+def test_a_network_that_is_not_there_is_downloaded_and_that_is_told(small, monkeypatch, tmp_path):
+    def fetched(wanted, name, on_step):
+        on_step(Step("download", 1, 548, 0.0))
+        raise Cancelled()
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(module.download, "fetch", fetched)
+    told = []
+    with pytest.raises(Cancelled) as stopped:
+        Engine().harmonize(small, resolve("balanced", dict(TINY, network="vgg19")), told.append)
+    assert [step.stage for step in told] == ["download"] and stopped.value.best is None
 
 
 def test_describing_loads_no_weights(monkeypatch, tmp_path):
