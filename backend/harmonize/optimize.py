@@ -1,8 +1,9 @@
 """The one optimization loop: from a start picture along a given descent direction, guarded.
 
 The direction of pass 2 is no sum's gradient (see ops/taps.py), so no line search applies. What keeps
-it from running away: pixels stay in 0..255, a step is bounded, and a step that is not finite, or whose
-direction is far larger than those before, is undone and the optimizer's memory cleared.
+it from running away: pixels stay in 0..255 and a step is bounded. Where a direction is far larger than those
+before, the optimizer's memory is cleared and it counts as a first one; where it is not finite, the picture goes
+back to before the step that led there, and steps are halved until they lead elsewhere.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Plan:
 
 LBFGS_HISTORY = 100  # as in the authors' implementation, by their optimizer's default
 LARGEST_STEP = 16.0  # no step moves a pixel further than this
-RUNAWAY = 100.0  # a direction this many times its running size is no direction
+RUNAWAY = 100.0  # a direction this many times its running size has nothing to do with those before
+QUICKER = 1.1  # after steps were halved, each sound one is followed by one this much longer
 
 
 def optimize(
@@ -57,7 +59,7 @@ def optimize(
     image, usual = bands.picture(), start.new_tensor(torch.inf)
     for iteration in range(1, plan.iterations + 1):
         _set_rate(optimizer, plan, iteration)
-        before = [delta.detach().clone() for delta in bands.deltas]
+        bands.remember()
         found: dict[str, Tensor] = {}
         size = usual
 
@@ -72,9 +74,11 @@ def optimize(
 
         optimizer.step(closure)
         # All that is decided here stays on the device: reading it would stall a graphics card at every step.
-        sound = bands.bound(before, torch.isfinite(size) & (size < RUNAWAY * usual))
-        usual = torch.where(sound, torch.where(usual < torch.inf, torch.lerp(usual, size, 0.1), size), usual)
-        optimizer.forget_unless(sound)
+        like_before = size < RUNAWAY * usual
+        kept = bands.bound(torch.isfinite(size), like_before)
+        usual = torch.where(usual < torch.inf, torch.lerp(usual, size, 0.1), size)
+        usual = torch.where(kept, usual, torch.inf)
+        optimizer.forget_unless(kept)
         image = bands.picture()
         on_iteration(iteration, image.detach(), found)
     return image.detach()
@@ -86,6 +90,8 @@ class _Pixels:
     def __init__(self, start: Tensor, mask: Tensor):
         self._start, self._mask = start, mask
         self.deltas = [torch.zeros_like(start[None], requires_grad=True)]
+        self._pace = start.new_ones(())
+        self._earlier: list[Tensor] = []  # the deltas before the last step that was kept
 
     def picture(self) -> Tensor:
         return _Clamp.apply(self._start + self._mask * self._change())
@@ -93,16 +99,25 @@ class _Pixels:
     def _change(self) -> Tensor:
         return self.deltas[0][0]
 
+    def remember(self) -> None:
+        """A step is going to be taken from here."""
+        self._before = [delta.detach().clone() for delta in self.deltas]
+
     @torch.no_grad()
-    def bound(self, before: Sequence[Tensor], sound: Tensor) -> Tensor:
-        """Cut the step so that no pixel moves further than LARGEST_STEP; undo it if it is not finite or its
-        direction was not `sound`. Returns whether it was kept; 0-d bools."""
-        steps = [delta - old for delta, old in zip(self.deltas, before)]
+    def bound(self, finite: Tensor, like_before: Tensor) -> Tensor:
+        """Cut the step so that no pixel moves further than LARGEST_STEP. It is undone if its direction was not
+        `like_before`, and the one before it too if this or its direction is not `finite`. Returns whether it was kept;
+        0-d bools."""
+        steps = [delta - before for delta, before in zip(self.deltas, self._before)]
         largest = torch.stack([step.abs().amax() for step in steps]).sum()
-        kept = torch.isfinite(largest) & sound
-        factor = LARGEST_STEP / largest.clamp_min(LARGEST_STEP)
-        for delta, old, step in zip(self.deltas, before, steps):
-            delta.copy_(torch.where(kept, old + step * factor, old))
+        finite = torch.isfinite(largest) & finite
+        kept = finite & like_before
+        factor = self._pace * (LARGEST_STEP / largest.clamp_min(LARGEST_STEP))
+        earlier = self._earlier or self._before
+        for delta, before, early, step in zip(self.deltas, self._before, earlier, steps):
+            delta.copy_(torch.where(kept, before + step * factor, torch.where(finite, before, early)))
+        self._earlier = [torch.where(kept, before, early) for before, early in zip(self._before, earlier)]
+        self._pace = torch.where(finite, (QUICKER * self._pace).clamp_max(1), self._pace / 2)
         return kept
 
 

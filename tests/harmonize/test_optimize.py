@@ -114,6 +114,34 @@ def test_nothing_but_nonsense_changes_nothing(start, mask, method):
     assert len(watch.numbers) == 5
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_direction_that_is_suddenly_large_for_good_is_followed(start, mask, method):
+    """It depends on the picture alone: asked for again there, it is as large again."""
+
+    def steeper(image: torch.Tensor):
+        scale = 1e4 if (image * mask).mean() > (110 * mask).mean() else 1.0
+        return towards(start + 40, scale)(image)
+
+    result = optimize(start, mask, steeper, Plan(80, method=method, rate=0.5), Watch())
+    assert error(result, start + 40, mask) < 5
+
+
+@pytest.mark.parametrize("none", [(110, 255), (109, 110)], ids=["a wall", "a gap"])
+@pytest.mark.parametrize("method", METHODS)
+def test_where_there_is_no_direction_it_goes_back_and_on_in_smaller_steps(start, mask, method, none):
+    """That depends on the picture alone: there it would be asked in vain for ever."""
+
+    def broken(image: torch.Tensor):
+        ascent, losses = towards(start + 40)(image)
+        mean = (image * mask).sum() / (3 * mask.sum())
+        return torch.where((mean > none[0]) & (mean < none[1]), torch.nan, ascent), losses
+
+    watch = Watch()
+    result = optimize(start, mask, broken, Plan(120, method=method, rate=0.5, bands=1), watch)
+    assert watch.in_range()
+    assert error(result, start + (10 if none[1] == 255 else 40), mask) < 2
+
+
 @pytest.mark.parametrize("value", [1e6, -1e12, 1e30])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_huge_direction_moves_no_further_than_a_step(start, mask, method, value):
