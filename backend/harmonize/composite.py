@@ -18,9 +18,12 @@ from .ops.masks import grow, loose_mask
 from .ops.matching import Hints
 from .ops.tone import range_fit
 
-# Regions start and end on whole cells of relu5_1, the coarsest layer, so that a crop's features lie on
-# the same grid as the painting's.
-CELL = 16
+# Pixels that one position of a layer's feature map is wide; pools leave out what makes no whole one.
+STRIDE = {"relu1_1": 1, "relu2_1": 2, "relu3_1": 4, "relu4_1": 8, "relu5_1": 16}
+MATCHED = STRIDE["relu4_1"]  # of a mapping's positions
+# Regions start and end on whole cells of the coarsest layer, so that a crop's features lie on the same grid as the
+# painting's.
+CELL = max(STRIDE.values())
 SMALLEST_SIDE = 32
 MASK_LEVEL = 1 / 255
 FAINT = 0.1  # a mask that nowhere exceeds the loose mask's cut leaves nothing to paint
@@ -159,18 +162,19 @@ class Scene:
         """How far the object is no object but a scene, from 0 for a small one to 1 for what fills half the canvas."""
         return min(1.0, self._share() / SCENE)
 
-    def hints(self, query: tuple[int, int], source: tuple[int, int]) -> Hints:
-        """What the matching is told besides features: colour (CIELAB), the object's in the painting's light, and place,
-        at the sizes (h, w) of the region's and the painting's feature maps, five channels.
+    def hints(self, stride: int) -> Hints:
+        """What the matching is told besides features: colour (CIELAB), the object's in the painting's light, and place, at
+        the positions of the region's and the painting's feature maps, `stride` pixels wide, five channels.
 
         Deviation from the paper: a network tuned to edges matched a black object with red water, and a
         painting's light and palette change from place to place: what is near tells best what belongs here.
         Against no hints style 1.950 to 1.818, texture 17.37 to 16.67 on five examples (an early engine).
         """
         whole = _whole(tuple(self.painting.shape[1:]))
-        own = _colour_and_place(self.region.of(self.naive), query, self.region, whole)
-        other = _colour_and_place(self.painting, source, whole, whole)
-        own[:1] = torch.lerp(own[:1], self._in_its_light(own[:1]), resize(self.region.of(self.tight), query))
+        own = _colour_and_place(self.region.of(self.naive), stride, self.region, whole)
+        other = _colour_and_place(self.painting, stride, whole, whole)
+        tight = by_cells(self.region.of(self.tight), stride)
+        own[:1] = torch.lerp(own[:1], self._in_its_light(own[:1]), tight)
         squared, filled = (own[1:3] ** 2).sum(dim=0), self.filled()
         chroma = CHROMA * (1 - filled) * squared / (squared + (HALF_CHROMA / 100) ** 2)
         cost = LIGHTNESS + (LIGHTNESS_OF_A_SCENE - LIGHTNESS) * filled
@@ -220,13 +224,15 @@ def lightness_range(colours: Tensor) -> tuple[float, float]:
     return ranks[1].item(), ranks[-2].item()
 
 
-def _colour_and_place(picture: Tensor, size: tuple[int, int], part: Region, whole: Region) -> Tensor:
-    """Of a picture (3, H, W) 0..255 that shows `part` of the `whole` painting, at `size` (h, w): CIELAB / 100,
+def _colour_and_place(picture: Tensor, stride: int, part: Region, whole: Region) -> Tensor:
+    """Of a picture (3, H, W) 0..255 that shows `part` of the `whole` painting, at positions `stride` wide: CIELAB / 100,
     row and column in diagonals of the whole; (5, h, w) float32."""
-    lab = rgb_to_lab(resize(picture, size).clamp(0, 255) / 255) / 100
-    rows = (torch.arange(size[0], device=lab.device) + 0.5) * ((part.bottom - part.top) / size[0])
-    columns = (torch.arange(size[1], device=lab.device) + 0.5) * ((part.right - part.left) / size[1])
-    place = torch.stack(torch.meshgrid(rows + part.top, columns + part.left, indexing="ij"))
+    lab = rgb_to_lab(by_cells(picture, stride).clamp(0, 255) / 255) / 100
+    rows, columns = (
+        (torch.arange(count, device=lab.device) + 0.5) * stride + first
+        for count, first in zip(lab.shape[1:], (part.top, part.left))
+    )
+    place = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
     return torch.cat((lab, place / math.hypot(whole.bottom, whole.right)))
 
 
@@ -258,6 +264,15 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     return F.interpolate(image[None], size=size, mode="bicubic", antialias=True, align_corners=False)[0]
+
+
+def by_cells(image: Tensor, stride: int) -> Tensor:
+    """(C, H, W) at the positions of a feature map, `stride` pixels wide: (C, H // stride, W // stride).
+
+    Shrunk as a whole to that size, colours would lie up to a position beside the features that they belong to.
+    """
+    height, width = (side // stride for side in image.shape[1:])
+    return resize(image[:, : height * stride, : width * stride], (height, width))
 
 
 def _whole(size: tuple[int, int]) -> Region:

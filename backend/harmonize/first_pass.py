@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .composite import Scene
+from .composite import STRIDE, Scene
 from .networks import Network
 from .ops.content import content_gradient
 from .ops.gram import gram, gram_gradient
@@ -53,7 +53,7 @@ def first_pass(
         weight = masks[layer].flatten()[positions[layer]]
         where = asked(masks[layer])
         own, other = features[layer][0], source[layer][0]
-        hints = None if published else scene.hints(tuple(own.shape[1:]), tuple(other.shape[1:]))
+        hints = None if published else scene.hints(STRIDE[layer])
         field = nearest_neighbours(own, other, where, hints=hints)
         matched = other[:, field[0][where], field[1][where]]
         target = gram(matched, masks[layer][0][where])

@@ -10,14 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .composite import Scene
+from .composite import MATCHED, Scene
 from .ops.color import lab_to_rgb, rgb_to_lab
 from .ops.color_transfer import color_transfer
 from .ops.field import upsampled, vote
 from .ops.masks import gaussian_blur
 
-# Cells of each layer in one of the reference layer, relu4_1.
-FACTOR = {"relu1_1": 8, "relu2_1": 4, "relu3_1": 2, "relu4_1": 1}
 # Of the first picture the painting's patches are this much for each style level, since smooth paintings show a
 # lost form soonest, and no more than MOST_PAINTED: with 0.8 a ship was hardly seen (content 0.475 to 0.562 on two).
 PAINTED, MOST_PAINTED = 0.1, 0.45
@@ -53,7 +51,7 @@ def begun(field: Tensor, scene: Scene, level: float) -> Tensor:
     Two unlike pictures laid over each other are flatter than either: on examples of level 4 and more half of
     the lightness contrast was lost before the first iteration, so the mixture is recoloured once more.
     """
-    naive, cell = scene.region.of(scene.naive), FACTOR["relu1_1"]
+    naive, cell = scene.region.of(scene.naive), MATCHED
     start = recolored(naive, field, scene)
     height, width = (side // cell * cell for side in scene.painting.shape[1:])
     cells = F.pixel_unshuffle(scene.painting[:, :height, :width], cell)
@@ -68,7 +66,7 @@ def begun(field: Tensor, scene: Scene, level: float) -> Tensor:
 def matches(field: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
     """The field at each pixel of the region, (2, h, w), and which of the object's pixels have a match, (h, w)."""
     weight = scene.region.of(scene.tight)[0]
-    fine = upsampled(field, tuple(weight.shape), tuple(scene.painting.shape[1:]), FACTOR["relu1_1"])
+    fine = upsampled(field, tuple(weight.shape), tuple(scene.painting.shape[1:]), MATCHED)
     return fine, (fine[0] >= 0) & (weight > 0)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .composite import Scene, resize
+from .composite import MATCHED, STRIDE, Scene, by_cells
 from .networks import Network
 from .ops.color import rgb_to_lab
 from .ops.content import content_gradient
@@ -22,12 +22,14 @@ from .ops.matching import Matcher
 from .ops.taps import Term, tap, unit
 from .ops.variation import total_variation_gradient
 from .optimize import OnIteration, Plan, optimize
-from .recolor import FACTOR
 from .style_level import Weights
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 REFERENCE = "relu4_1"
 SHALLOW = STYLE_LAYERS[:2]  # a quarter of the arithmetic up to REFERENCE
+NEGLIGIBLE = (
+    1e-4  # of the style's weight: what a flat painting's histograms have, less than a billionth, is none
+)
 # Against a position's own similarity, the price of a proposal's mean squared distance in CIELAB / 100 from its
 # neighbours'. At 1 the matches are hardly smoother than none made consistent, at 16 small forms are lost (style,
 # content on six examples: 1.421, 0.681; 1.360, 0.644; 4: 1.398, 0.685; the consensus: 1.328, 0.610).
@@ -51,15 +53,14 @@ def match(
     with torch.no_grad():
         query = network.features(guide[None], (REFERENCE,))[REFERENCE][0]
     reference = source[REFERENCE][0]
-    size, source_size = tuple(query.shape[1:]), tuple(reference.shape[1:])
-    painting = resize(scene.painting, source_size)
+    painting = by_cells(scene.painting, MATCHED)
     features = _normalized(query), _normalized(reference)
     if published:
         consensus = spatially_consistent(Matcher(*features, where).nearest(), painting)
         return Mapping(consensus, consensus)
-    inside = resize(scene.region.of(scene.tight), size)[0]
+    inside = by_cells(scene.region.of(scene.tight), MATCHED)[0]
     inside = inside > inside.max().clamp_max(1) / 2  # of faint and thin objects too
-    hints = scene.hints(size, source_size)
+    hints = scene.hints(MATCHED)
     hints = scene.agreeing(hints, Matcher(*features, where & inside, hints=hints).nearest())
     matcher = Matcher(*features, where, hints=hints)
     field = matcher.nearest()
@@ -79,18 +80,17 @@ def carried(mapping: Mapping, fine: Scene, coarse: Scene) -> Mapping:
     carried to the coarsest, where matching it there lost small objects (style 1.72 against 1.67 on five
     examples).
     """
-    cell = FACTOR["relu1_1"]
     sizes = [tuple(scene.painting.shape[1:]) for scene in (fine, coarse)]
     ratios = [large / small for large, small in zip(*sizes)]
     ours, theirs = coarse.region, fine.region
     height, width = mapping.consensus.shape[1:]
     device = mapping.consensus.device
-    rows, down = _cells_at(range(ours.top, ours.bottom, cell), ratios[0], theirs.top, height, cell)
-    columns, along = _cells_at(range(ours.left, ours.right, cell), ratios[1], theirs.left, width, cell)
+    rows, down = _cells_at(range(ours.top, ours.bottom, MATCHED), ratios[0], theirs.top, height)
+    columns, along = _cells_at(range(ours.left, ours.right, MATCHED), ratios[1], theirs.left, width)
     rows, columns = rows.to(device), columns.to(device)
     within = torch.stack(torch.meshgrid(down, along, indexing="ij")).to(device)
     scale = torch.tensor(ratios, device=device).view(2, 1, 1)
-    last = torch.tensor([side // cell - 1 for side in sizes[1]], device=device).view(2, 1, 1)
+    last = torch.tensor([side // MATCHED - 1 for side in sizes[1]], device=device).view(2, 1, 1)
 
     def carry(field: Tensor) -> Tensor:
         taken = field[:, rows][:, :, columns]
@@ -100,14 +100,14 @@ def carried(mapping: Mapping, fine: Scene, coarse: Scene) -> Mapping:
     return Mapping(*map(carry, mapping))
 
 
-def _cells_at(starts: range, ratio: float, origin: int, count: int, cell: int) -> tuple[Tensor, Tensor]:
+def _cells_at(starts: range, ratio: float, origin: int, count: int) -> tuple[Tensor, Tensor]:
     """The cells, `count` of them from `origin` on, at the centres of cells of another scale that begin at `starts`,
     and where in them the centres lie, 0..1 float32.
 
     Pixels; `ratio` is our scale's to the other. A last cell that is not whole is none.
     """
-    whole = torch.tensor([start for start in starts if start + cell <= starts.stop], dtype=torch.float64)
-    centres = ((whole + cell / 2) * ratio - origin) / cell
+    whole = torch.tensor([start for start in starts if start + MATCHED <= starts.stop], dtype=torch.float64)
+    centres = ((whole + MATCHED / 2) * ratio - origin) / MATCHED
     cells = centres.floor().clamp(0, count - 1)
     return cells.long(), (centres - cells).clamp(0, 1).float()
 
@@ -128,8 +128,8 @@ def statistics(field: Tensor, scene: Scene, source: dict[str, Tensor]) -> dict[s
 
     def of(layer: str) -> Statistics:
         features = source[layer][0]
-        size, shrunk = tuple(features.shape[1:]), FACTOR["relu1_1"] // FACTOR[layer]
-        fine = upsampled(field, tuple(side // shrunk for side in pixels), size, FACTOR[layer])
+        size, stride = tuple(features.shape[1:]), STRIDE[layer]
+        fine = upsampled(field, tuple(side // stride for side in pixels), size, MATCHED // stride)
         chosen = features[:, matched_set(fine, size)]  # (C, M), each position once
         return Statistics(gram(chosen, torch.ones(chosen.shape[1], device=chosen.device)), quantiles(chosen))
 
@@ -212,7 +212,7 @@ def _style_terms(
 ) -> list[tuple[float, Term]]:
     """The Gram and histogram terms of one layer; `weight` (N,) its mask at the tapped positions."""
     terms = [(weights.style, partial(gram_gradient, weight=weight, target=wanted.gram))]
-    if layer in weights.histogram_layers and weights.histogram > 0:
+    if layer in weights.histogram_layers and weights.histogram > NEGLIGIBLE * weights.style:
         histogram = partial(histogram_gradient, weight=weight, target=wanted.quantiles)
         terms.append((weights.histogram, histogram))
     return terms

@@ -23,7 +23,7 @@ from backend.harmonize.composite import (
 )
 from backend.harmonize.errors import InvalidInput
 from backend.harmonize.ops.color import lab_to_rgb, rgb_to_lab
-from backend.harmonize.ops.masks import feather_reach, feathered, loose_mask, loose_reach
+from backend.harmonize.ops.masks import feather_reach, feathered, gaussian_blur, loose_mask, loose_reach
 from backend.harmonize.ops.matching import nearest_neighbours
 from tests.harmonize.scenes import composed
 
@@ -163,8 +163,27 @@ def hinted_matches(painting, naive):
     query = (scene.region.bottom - scene.region.top) // 8, (scene.region.right - scene.region.left) // 8
     where = torch.ones(query, dtype=torch.bool)
     alike = torch.ones(4, *query), torch.ones(4, 12, 16)
-    field = nearest_neighbours(*alike, where, patch=1, hints=scene.hints(query, (12, 16)))
+    field = nearest_neighbours(*alike, where, patch=1, hints=scene.hints(8))
     return scene.region, field
+
+
+@pytest.mark.parametrize("size", [(208, 224), (215, 231)])
+def test_what_is_told_of_a_region_is_what_is_told_of_the_painting_there(generator, size):
+    """Near the bottom right, where a picture shrunk as a whole would lie up to a position beside."""
+    painting = gaussian_blur(torch.rand(3, *size, generator=generator), 3.0)
+    mask = torch.zeros(1, *size)
+    mask[:, 120:170, 130:180] = 1
+    scene = Scene.at(Composite(painting, painting, mask), size, 16, full_frame=False, mask_scale=0.1)
+    hints = scene.hints(8)
+    top, left, (height, width) = scene.region.top // 8, scene.region.left // 8, hints.own.shape[1:]
+    there = hints.other[:, top : top + height, left : left + width]
+    assert there.shape == hints.own.shape and height > 8 < width
+    inside = (
+        slice(1, None),
+        slice(2, -2),
+        slice(2, -2),
+    )  # a filter sees no further than the crop; L is in its light
+    torch.testing.assert_close(hints.own[inside], there[inside], atol=1e-4, rtol=0)
 
 
 def test_where_nothing_else_tells_the_nearest_place_is_matched():
@@ -218,7 +237,7 @@ def lit(dark, light):
 def test_an_objects_lightness_is_told_as_in_the_paintings_light(own, told):
     painting, naive = lit(*own)
     scene = square_in(painting, naive, full_frame=True)
-    lightness = 100 * scene.hints((96, 128), (12, 16)).own[0]
+    lightness = 100 * scene.hints(1).own[0]
     assert lightness[48, [82, 93]].tolist() == pytest.approx(told, abs=0.5)
     torch.testing.assert_close(lightness[:40], rgb_to_lab(painting)[0, :40], atol=0.1, rtol=0)
 
@@ -242,7 +261,7 @@ def test_place_weighs_more_light_less_and_own_hues_nothing_for_a_scene_that_fill
             full_frame=True,
             mask_scale=0.05,
         )
-        weights.append(scene.hints((8, 8), (8, 8)).weight)
+        weights.append(scene.hints(8).weight)
         assert scene.filled() == pytest.approx(min(1.0, 2 * (side / 64) ** 2))
     (light, *chroma, place, _), (light_of_scene, *chroma_of_scene, place_of_scene, _) = weights
     share = (48 / 64) ** 2
@@ -276,7 +295,7 @@ def test_what_one_part_of_a_grey_object_finds_the_rest_is_told():
     naive = painting.clone()
     naive[:, 40:56, 80:96] = grey_of(60)
     scene = square_in(painting, naive, full_frame=True)
-    hints, where = scene.hints((12, 16), (12, 16)), torch.zeros(12, 16, dtype=torch.bool)
+    hints, where = scene.hints(8), torch.zeros(12, 16, dtype=torch.bool)
     where[5:7, 10:12] = True
     alike, found = torch.ones(4, 12, 16), torch.full((2, 12, 16), -1)
     found[:, where] = torch.tensor([[5, 5, 5, 5], [10, 15, 15, 15]])
@@ -292,7 +311,7 @@ def test_black_and_white_may_agree_on_a_hue_each():
     naive = painting.clone()
     naive[:, 40:56, 80:88], naive[:, 40:56, 88:96] = grey_of(5), grey_of(95)
     scene = square_in(painting, naive, full_frame=True)
-    hints, field = scene.hints((12, 16), (12, 16)), torch.full((2, 12, 16), -1)
+    hints, field = scene.hints(8), torch.full((2, 12, 16), -1)
     field[:, 5:7, 10:12] = 2
     field[0, 5:7, 11] = 9
     told = scene.agreeing(hints, field)
@@ -309,7 +328,7 @@ def test_a_colourful_squares_own_hue_counts_beside_what_it_found():
     naive = painting.clone()
     naive[:, 40:56, 80:96] = of_hue(60, 60, 0)
     scene = square_in(painting, naive, full_frame=True)
-    hints, field = scene.hints((12, 16), (12, 16)), torch.full((2, 12, 16), -1)
+    hints, field = scene.hints(8), torch.full((2, 12, 16), -1)
     field[:, 5:7, 10:12] = 2
     told = scene.agreeing(hints, field)
     own = hints.weight[1, 5, 10].item()

@@ -131,15 +131,15 @@ def asked(mask: Tensor) -> Tensor:
 def down_the_network(
     mask: Tensor, structure: Sequence[tuple[str, bool]], wanted: Sequence[str]
 ) -> dict[str, Tensor]:
-    """A mask (1, H, W) for each wanted layer: 3x3 mean at each convolution, bilinear halving at each pool.
+    """A mask (1, H, W) for each wanted layer: 3x3 mean at each convolution, halving at each pool.
 
-    `structure` is `Network.structure`. Sizes are those of the features (pools round down).
+    `structure` is `Network.structure`. Sizes are those of the features: pools leave out an odd last row or column.
     """
     found: dict[str, Tensor] = {}
     x = mask[None]
     for name, pooled in structure:
         if pooled:
-            x = F.interpolate(x, size=(x.shape[2] // 2, x.shape[3] // 2), mode="bilinear")
+            x = F.avg_pool2d(x, 2)
         x = F.avg_pool2d(x, 3, stride=1, padding=1)
         if name in wanted:
             found[name] = x[0]
