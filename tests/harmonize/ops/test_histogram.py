@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from backend.harmonize.ops import histogram
-from backend.harmonize.ops.histogram import BINS, RANKED, histogram_gradient, quantiles, remap
+from backend.harmonize.ops.histogram import BINS, COUNTED, RANKED, histogram_gradient, quantiles, remap
 from tests.oracles.histogram import exact_rank_match, rank_bounds
 
 
@@ -22,6 +22,18 @@ def test_quantiles_equal_numpys(generator):
     features = torch.randn(4, 1000, generator=generator)
     expected = np.quantile(features.numpy(), np.linspace(0, 1, BINS + 1), axis=1).T
     torch.testing.assert_close(quantiles(features), torch.from_numpy(expected).float(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kept", ["all", "none below 0", "one value"])
+def test_quantiles_found_by_counting_are_those_of_sorting(generator, dtype, kept):
+    features = torch.randn(3, COUNTED, generator=generator).exp() * torch.randn(
+        3, COUNTED, generator=generator
+    )
+    features = {"all": features, "none below 0": features.relu(), "one value": features * 0 - 2}[kept].to(
+        dtype
+    )
+    assert torch.equal(quantiles(features), quantiles(features.float()))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
