@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from .optimize import OnIteration, Plan
 from .progress import Progress, Stage
 from .recolor import begun
 from .second_pass import STYLE_LAYERS as SECOND_LAYERS
-from .second_pass import carried, match, second_pass, statistics
+from .second_pass import Statistics, carried, match, second_pass, statistics
 from .step import OnStep, ignore
 from .style_level import (
     ROUGHNESS,
@@ -80,7 +81,7 @@ def harmonize(
 
 
 class _Run:
-    """One job on its way through the stages; what `_paint` was told last is the latest whole working picture."""
+    """One job on its way through the stages; what `_paint` was told last is the latest working picture."""
 
     def __init__(self, composite: Composite, network: Network, config: Config, on_step: OnStep, memo: Memo):
         self._composite = grown(composite, config.grow)
@@ -94,8 +95,7 @@ class _Run:
         level = config.style_level
         self.style_level = estimate(composite.painting) if level is None else level
         self._progress = Progress(self._stages(), on_step)
-        self._picture: Tensor | None = None
-        self._scene_of_picture = self._first_scene
+        self._part, self._scene_of_part = None, self._first_scene
 
     def through(self) -> Outcome:
         self._paint(self._memo.get(self._painted_key(), self._painted), self._scenes[-1])
@@ -105,19 +105,21 @@ class _Run:
 
     def so_far(self) -> Outcome | None:
         """The latest picture as an outcome without post-process, or None."""
-        return None if self._picture is None else self._outcome(self._enlarged(texture=False))
+        return None if self._part is None else self._outcome(self._enlarged(texture=False))
 
     # -- stages ------------------------------------------------------------------------------------
 
     def _painted(self) -> Tensor:
         """The last level's region, (3, h, w) 0..255, as it is when all passes are through."""
         mapping = carried(self._mapping(), self._scenes[-1], self._scenes[0])
-        self._second(0, mapping, self._begun(mapping))
+        wanted = self._wanted(mapping, self._scenes[0])
+        self._second(0, wanted, self._begun(mapping))
         for index, scene in enumerate(self._scenes[1:], start=1):
             start = self._carried_on(scene)
             mapping = self._matched(start, scene)
-            self._second(index, mapping, start)
-        return self._closed(mapping)
+            wanted = self._wanted(mapping, scene)
+            self._second(index, wanted, start)
+        return self._closed(mapping, wanted)
 
     def _painted_key(self) -> tuple:
         """What `_painted` depends on: what comes after it can be tried out without painting anew."""
@@ -173,23 +175,27 @@ class _Run:
     def _carried_on(self, scene: Scene) -> Tensor:
         """Where a finer level begins: the level before's picture, rebuilt from patches; like `_begun`'s."""
         repainted = coarseness(self.style_level, self._mask_scale(tuple(scene.painting.shape[1:])))
-        return scene.region.of(changed(self._composite, self._picture, scene, repainted))
+        return scene.region.of(changed(self._composite, self._whole(self._part), scene, repainted))
 
-    def _second(self, index: int, mapping: Mapping, start: Tensor) -> None:
+    def _wanted(self, mapping: Mapping, scene: Scene) -> dict[str, Statistics]:
+        """What pass 2 moves features to. The painting's, of a large canvas half a gigabyte, are named nowhere here."""
+        return statistics(mapping.consensus, scene, self._source(scene, SECOND_LAYERS))
+
+    def _second(self, index: int, wanted: dict[str, Statistics], start: Tensor) -> None:
         """Pass 2 at one level, from `start`; what it paints becomes the picture."""
         scene = self._scenes[index]
-        painted = self._descended(mapping, scene, start, self._levels[index].plan, _descent(index))
+        painted = self._descended(wanted, scene, start, self._levels[index].plan, _descent(index))
         if index < len(self._scenes) - 1:
             painted = self._synthesized(index, painted)
         self._paint(painted, scene)
 
-    def _descended(self, mapping: Mapping, scene: Scene, start: Tensor, plan: Plan, stage: int) -> Tensor:
-        """`start`, a scene's region, moved towards the statistics of its matches by `plan`, as stage number `stage`."""
+    def _descended(
+        self, wanted: dict[str, Statistics], scene: Scene, start: Tensor, plan: Plan, stage: int
+    ) -> Tensor:
+        """`start`, a scene's region, moved towards the `wanted` statistics by `plan`, as stage number `stage`."""
         self._paint(start, scene)
         if not self._config.published:
             plan = replace(plan, step=plan.step * boldness(self.style_level))
-        # The features are named nowhere here: of a large canvas they are half a gigabyte.
-        wanted = statistics(mapping.consensus, scene, self._source(scene, SECOND_LAYERS))
         told = self._on(stage, scene)
         return second_pass(start, wanted, scene, self._network, self._weights(), plan, told)
 
@@ -230,10 +236,10 @@ class _Run:
         working = self._scenes[-1].painting
         return working / 255 if self._smaller(tuple(working.shape[1:])) else self._composite.painting
 
-    def _closed(self, mapping: Mapping) -> Tensor:
+    def _closed(self, mapping: Mapping, wanted: dict[str, Statistics]) -> Tensor:
         """The last level's picture with closing tones, clean chroma, the painting's pieces, and settled; its region."""
         scene, settings = self._scenes[-1], self._config
-        part = scene.region.of(self._picture)
+        part = self._part
         if not settings.published:
             part = toned(part, mapping, scene)
         if settings.chroma_denoise:
@@ -241,22 +247,23 @@ class _Run:
         part = self._synthesized(len(self._scenes) - 1, part)
         settling = self._settling()
         if settling.iterations:
-            part = self._descended(mapping, scene, part, settling, _descent(len(self._scenes)))
+            part = self._descended(wanted, scene, part, settling, _descent(len(self._scenes)))
         return part
 
     # -- parts -------------------------------------------------------------------------------------
 
     def _paint(self, part: Tensor, scene: Scene) -> None:
         """`part`, the scene's region (3, h, w), 0..255, becomes the working picture."""
-        self._picture, self._scene_of_picture = scene.region.paste(scene.painting, part), scene
+        self._part, self._scene_of_part = part, scene
+
+    def _whole(self, part: Tensor) -> Tensor:
+        """The working picture (3, H, W), 0..255, with `part` where the latest was painted."""
+        return self._scene_of_part.region.paste(self._scene_of_part.painting, part)
 
     def _shown(self) -> Tensor:
         """The working picture, 0..1, with as much of the object's own colours as it is to have in the end."""
-        scene, share = self._scene_of_picture, self._config.own_colours
-        if not share:
-            return self._picture / 255
-        part = with_own_colours(scene.region.of(self._picture), scene, share)
-        return scene.region.paste(self._picture, part) / 255
+        share, part = self._config.own_colours, self._part
+        return self._whole(with_own_colours(part, self._scene_of_part, share) if share else part) / 255
 
     def _enlarged(self, texture: bool) -> Tensor:
         """What is shown, at the composite's size, 0..1; if it is smaller, with the painting's fine `texture`."""
@@ -278,14 +285,17 @@ class _Run:
         return max(size) < max(self._composite.painting.shape[1:])
 
     def _outcome(self, image: Tensor) -> Outcome:
+        image = image.cpu().float()
+        torch.where(self._alpha > 0, image, self._composite.painting, out=image)
+        return Outcome(image, self._alpha, self._report())
+
+    @cached_property
+    def _alpha(self) -> Tensor:
         """Feathered with the tight mask, leaning inwards: a cut-out's rim carries its old background."""
         width, mask = self._config.feather, self._composite.mask
         reach = loose_reach(self._mask_scale(tuple(mask.shape[1:])))
         alpha = near(mask, shown_reach(width, reach), lambda mask: shown(mask, width, reach))
-        alpha = torch.where(alpha < ALPHA_CUT, 0.0, alpha)
-        image = image.cpu().float()
-        torch.where(alpha > 0, image, self._composite.painting, out=image)
-        return Outcome(image, alpha, self._report())
+        return torch.where(alpha < ALPHA_CUT, 0.0, alpha)
 
     def _scene(self, level: Level) -> Scene:
         height, width = self._composite.mask.shape[1:]
