@@ -37,8 +37,8 @@ def fetch(wanted: Download, name: str, on_step: OnStep) -> None:
         _go_on(wanted.url, part, on_step)
     except (OSError, http.client.HTTPException) as error:  # no connection, no room, a line that broke
         raise WeightsUnavailable(
-            f"The weights of {name} could not be downloaded ({_reason(error)}): what came is kept, so try "
-            "again once the connection and the disk allow it, or choose the packaged network."
+            f"The weights of {name} could not be downloaded ({_reason(error)}); try again once connection and disk allow "
+            "it, which goes on from what has come, or choose the packaged network."
         ) from error
     if not sha256(part).startswith(wanted.digest):
         part.unlink()

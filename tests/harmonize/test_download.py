@@ -135,7 +135,7 @@ def test_nobody_there_and_no_folder_to_write_to_are_sentences(wanted, tmp_path):
     with pytest.raises(WeightsUnavailable, match="choose the packaged network"):
         download.fetch(wanted._replace(url="http://127.0.0.1:9/net.pth"), "vgg19", ignore)
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(WeightsUnavailable, match="the disk allow it"):
+    with pytest.raises(WeightsUnavailable, match="connection and disk allow"):
         download.fetch(wanted._replace(path=tmp_path / "file" / "net.pth"), "vgg19", ignore)
 
 
