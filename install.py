@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 
 from backend.installer.commands import Failure, clean_environment, explain_os_error, say
-from backend.installer.environment import set_up
+from backend.installer.environment import only_one, set_up
 from backend.krita_setup import KritaSetupError, install, krita_users, uninstall
 from plugin.painterly.protocol.places import Places, places
 
@@ -66,6 +66,17 @@ def put_into_krita(at: Places) -> None:
 
 def take_away(at: Places) -> None:
     """Removes the plugin from Krita, the environment, caches and logs; what was painted stays in the data folder."""
+    with only_one(at) if at.home.is_dir() else contextlib.nullcontext():
+        _remove_all_but_data(at)
+    say(
+        f"Painterly is gone; {at.data} is yours to keep or delete."
+        if at.data.exists()
+        else "Painterly is gone."
+    )
+
+
+def _remove_all_but_data(at: Places) -> None:
+    """Raises Failure if something stays, after removing all that can be removed."""
     left = []  # as much as goes is removed; the rest is told
     for user in krita_users():
         try:
@@ -83,11 +94,6 @@ def take_away(at: Places) -> None:
             f"These are in use or protected: {', '.join(left)}; end Krita, see to it that you may change them, "
             "and run install.py --uninstall again."
         )
-    say(
-        f"Painterly is gone; {at.data} is yours to keep or delete."
-        if at.data.exists()
-        else "Painterly is gone."
-    )
 
 
 def read_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -115,12 +121,14 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.uninstall:
             take_away(at)
             return 0
-        set_up(at, CHECKOUT, ("test",) if asked.test is not None else ())
+        with only_one(at):
+            set_up(at, CHECKOUT, ("test",) if asked.test is not None else ())
+            if asked.test is None and not asked.demo:
+                put_into_krita(at)
         if asked.test is not None:
             return run_tests(at, asked.test)
         if asked.demo:
             return run_demo(at)
-        put_into_krita(at)
         say(f"Painterly is ready: {at.python.with_name('painterly')}")
         return 0
     except (Failure, KritaSetupError) as failure:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from plugin.painterly.protocol.places import Places
+from plugin.painterly.protocol.places import Places, usual_home
 
 from .commands import NEWEST, OLDEST, ROOM_GB, SIZE_GB, Failure, Shortage, dotted, explain, run_logged, say
 from .wanted import BUILD_TOOL, WEIGHTS, Wanted, damaged_packages, site_packages, source_files
@@ -29,15 +29,14 @@ NO_PROGRAM = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOE
 
 
 def set_up(at: Places, checkout: Path, extras: tuple[str, ...] = ()) -> None:
-    """Installs what is missing and mends what is broken; raises Failure or OSError."""
+    """Installs what is missing and mends what is broken; raises Failure or OSError. Use within `only_one`."""
     check_python(at)
     for folder in (at.data, at.log):
         folder.mkdir(parents=True, exist_ok=True)
-    with only_one(at):
-        shutil.rmtree(at.scratch, ignore_errors=True)  # of one that was interrupted
-        at.scratch.mkdir(parents=True)
-        at.logfile.write_text(f"{time.ctime()}\n{sys.version}\n{platform.platform()}\n", encoding="utf-8")
-        Setup(at, checkout, extras).run()
+    shutil.rmtree(at.scratch, ignore_errors=True)  # of one that was interrupted
+    at.scratch.mkdir(parents=True)
+    at.logfile.write_text(f"{time.ctime()}\n{sys.version}\n{platform.platform()}\n", encoding="utf-8")
+    Setup(at, checkout, extras).run()
 
 
 def check_python(at: Places) -> None:
@@ -69,20 +68,73 @@ def check_room(at: Places) -> None:
         )
 
 
+def check_home(at: Places) -> None:
+    """Raises Failure if the home holds what Painterly did not make: its folders are emptied without a question."""
+    if at.lock.exists() or at.stamp.exists() or at.home == usual_home():
+        return
+    strange = [path.name for path in (at.env, at.data, at.cache, at.log) if os.path.lexists(path)]
+    if strange:
+        raise Failure(
+            f"{at.home} holds {', '.join(strange)}, which Painterly did not make: set PAINTERLY_HOME to an empty or "
+            "new folder, and run install.py again."
+        )
+
+
 @contextlib.contextmanager
 def only_one(at: Places) -> Iterator[None]:
-    """Holds the installation's lock; the system frees it however this process ends."""
-    with open(at.home / "install.lock", "a+b") as lock:
-        deadline, told = time.monotonic() + LOCK_PATIENCE_SECONDS, False
-        while not _try_lock(lock):
-            if not told:
-                say("Another install.py is at work; waiting for it to end...")
-                told = True
-            if time.monotonic() > deadline:
-                raise Failure("Another install.py does not end: end it and run install.py again.")
-            time.sleep(0.2)
+    """Holds the lock of Painterly's home, which is made if need be; the system frees it however this process ends.
+
+    Raises Failure if the home is not Painterly's. A home in which nothing of Painterly is left is given up.
+    """
+    check_home(at)
+    lock = _locked(at)
+    try:
         os.set_inheritable(lock.fileno(), True)
         yield
+    finally:
+        if os.name == "nt":
+            lock.close()  # no open file can be removed there
+        _give_up_empty(at)
+        lock.close()
+
+
+def _locked(at: Places) -> BinaryIO:
+    """The lock's file, held once nobody else holds it."""
+    deadline, told = time.monotonic() + LOCK_PATIENCE_SECONDS, False
+    while True:
+        at.home.mkdir(parents=True, exist_ok=True)
+        lock = open(at.lock, "a+b")
+        try:
+            if _try_lock(lock) and _is_at(lock, at.lock):
+                return lock
+        except BaseException:
+            lock.close()
+            raise
+        lock.close()
+        if not told:
+            say("Another install.py is at work; waiting for it to end...")
+            told = True
+        if time.monotonic() > deadline:
+            raise Failure("Another install.py does not end: end it and run install.py again.")
+        time.sleep(0.2)
+
+
+def _is_at(lock: BinaryIO, path: Path) -> bool:
+    """False if who held the lock before has removed its file: the next one would lock another."""
+    if os.name == "nt":
+        return True
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _give_up_empty(at: Places) -> None:
+    """Removes the lock's file, and the home if it is empty then; what is left of Painterly keeps its sign."""
+    if not any(path.exists() for path in (at.stamp, at.env, at.data, at.cache, at.log)):
+        with contextlib.suppress(OSError):
+            at.lock.unlink()
+            at.home.rmdir()
 
 
 def _try_lock(lock: BinaryIO) -> bool:

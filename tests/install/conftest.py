@@ -12,11 +12,11 @@ from plugin.painterly.protocol.places import Places
 
 @pytest.fixture
 def at(tmp_path) -> Places:
-    """Places in a temporary folder, with the folders that `set_up` makes."""
-    home = tmp_path / "home"
-    made = Places(home, home / "env", home / "data", home / "cache", home / "log")
+    """Places in a temporary folder, with the folders that `set_up` makes and the sign that they are ours."""
+    made = Places.below(tmp_path / "home")
     for folder in (made.data, made.scratch, made.log):
         folder.mkdir(parents=True)
+    made.lock.touch()
     return made
 
 

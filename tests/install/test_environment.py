@@ -12,6 +12,7 @@ from backend.installer import environment
 from backend.installer.commands import Failure, Shortage
 from backend.installer.environment import Setup, check_python, only_one
 from backend.installer.wanted import BUILD_TOOL, WEIGHTS, Wanted
+from plugin.painterly.protocol.places import Places
 
 from .conftest import add_package
 
@@ -301,3 +302,17 @@ def test_a_second_run_waits_and_a_killed_one_frees_the_lock(at, monkeypatch, cap
         first.kill()
     with only_one(at):
         assert capsys.readouterr().out == ""
+
+
+def test_who_waits_for_an_uninstalling_run_does_not_lock_the_file_it_removed(tmp_path):
+    """Else the next one would hold the lock of a new file at the same time."""
+    at = Places.below(tmp_path / "home")
+    at.home.mkdir()
+    with open(at.lock, "wb") as removed:
+        at.lock.unlink()
+        assert not environment._is_at(removed, at.lock)
+        at.lock.touch()
+        assert not environment._is_at(removed, at.lock)
+    with only_one(at), open(at.lock, "rb") as there:
+        assert environment._is_at(there, at.lock)
+    assert not at.home.exists()

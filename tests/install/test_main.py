@@ -11,6 +11,7 @@ import pytest
 
 import install
 from backend import krita_setup
+from backend.installer import environment
 from backend.installer.commands import Failure
 from backend.krita_setup import KritaUser
 from plugin.painterly.protocol.places import places
@@ -117,11 +118,87 @@ def test_no_flag_puts_the_plugin_into_krita_and_uninstall_takes_all_away(calls, 
     at = places()
     for folder in (at.env, at.cache, at.log, at.data):
         folder.mkdir(parents=True)
+    at.lock.touch()
     assert install.main(["--uninstall"]) == 0
     assert not krita.installed.exists()
     assert krita.kritarc.read_text().replace("[python]", "").strip() == "[theme]\nTheme=dark"
     assert [folder.exists() for folder in (at.env, at.cache, at.log, at.data)] == [False, False, False, True]
     assert str(at.data) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["env", "data", "cache", "log"])
+@pytest.mark.parametrize("flag", ["", "--demo", "--test", "--uninstall"])
+def test_a_home_with_what_others_put_there_is_refused(calls, krita, capsys, flag, name):
+    at = places()
+    precious = at.home / name / "precious.txt"
+    precious.parent.mkdir(parents=True)
+    precious.touch()
+    assert install.main([flag] if flag else []) == 1
+    said = capsys.readouterr()
+    assert f"{at.home} holds {name}, which Painterly did not make" in said.err and said.out == ""
+    assert calls == [] and [path for path in at.home.rglob("*") if path.is_file()] == [precious]
+
+
+@pytest.mark.parametrize("sign", ["installed.json", "install.lock"])
+def test_a_home_made_by_an_earlier_version_is_known(calls, krita, sign):
+    at = places()
+    at.env.mkdir(parents=True)
+    (at.home / sign).touch()
+    assert install.main([]) == 0
+    assert install.main(["--uninstall"]) == 0
+    assert not at.home.exists()
+
+
+def test_the_usual_home_needs_no_sign(calls, krita, monkeypatch, tmp_path):
+    """A service that ran on while it was uninstalled may have left something there."""
+    for name in ("PAINTERLY_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+    places().cache.mkdir(parents=True)
+    assert install.main([]) == 0
+
+
+def test_what_was_painted_keeps_its_home_painterlys(calls, krita):
+    at = places()
+    at.data.mkdir(parents=True)
+    at.lock.touch()
+    assert install.main(["--uninstall"]) == 0
+    assert sorted(path.name for path in at.home.iterdir()) == ["data", "install.lock"]
+    assert install.main([]) == 0
+
+
+def test_only_painterlys_part_of_a_home_goes(calls, krita):
+    at = places()
+    at.home.mkdir()
+    (at.home / "photographs").mkdir()
+    assert install.main([]) == 0
+    assert install.main(["--uninstall"]) == 0
+    assert [path.name for path in at.home.iterdir()] == ["photographs"]
+
+
+def test_where_nothing_is_installed_uninstalling_makes_nothing(calls, krita, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    assert install.main(["--uninstall"]) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("flag", ["", "--uninstall"])
+def test_plugin_and_environment_change_under_one_lock(calls, krita, capsys, monkeypatch, flag):
+    at = places()
+    at.home.mkdir()
+    at.lock.touch()
+    monkeypatch.setattr(environment, "LOCK_PATIENCE_SECONDS", 0.1)
+    heard = []
+
+    def another(*_, **__):
+        with pytest.raises(Failure, match="Another install.py"), environment.only_one(at):
+            pytest.fail("Two held the lock.")
+        heard.append(flag)
+
+    monkeypatch.setattr(install, "uninstall" if flag else "install", another)
+    assert install.main([flag] if flag else []) == 0
+    assert heard == [flag]
 
 
 def test_a_flatpak_is_told_of(calls, krita, capsys, monkeypatch):
@@ -140,10 +217,12 @@ def test_what_cannot_be_taken_away_is_told(calls, krita, capsys, monkeypatch):
     at, remove = places(), install.shutil.rmtree
     for folder in (at.env, at.cache):
         folder.mkdir(parents=True)
+    at.lock.touch()
     monkeypatch.setattr(install.shutil, "rmtree", lambda path, **how: path == at.env or remove(path, **how))
     assert install.main(["--uninstall"]) == 1
     said = capsys.readouterr()
     assert str(at.env) in said.err and "gone" not in said.out and not at.cache.exists()
+    assert at.lock.exists()  # so that the next one knows what is left as Painterly's
 
 
 def test_what_krita_has_open_hinders_nothing_else(calls, krita, capsys, monkeypatch, tmp_path):
@@ -154,6 +233,7 @@ def test_what_krita_has_open_hinders_nothing_else(calls, krita, capsys, monkeypa
     assert install.main([]) == 0
     at, remove = places(), shutil.rmtree
     at.env.mkdir(parents=True)
+    at.lock.touch()
 
     def rmtree(path, **how):
         if path == krita.installed:

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-# Beside the plugin's modules, once they were put into Krita: the home that the installer used. A Krita
-# started from a menu does not know PAINTERLY_HOME, and in a Flatpak the usual folders are others.
+# Beside the plugin's modules, once they were put into Krita or into the environment: the home that the
+# installer used. Who starts these knows of no PAINTERLY_HOME, and in a Flatpak the usual folders are others.
 RECORD = Path(__file__).resolve().parents[1] / "home.txt"
 
 
@@ -23,6 +23,10 @@ class Places(NamedTuple):
     cache: Path
     log: Path
 
+    @classmethod
+    def below(cls, home: Path) -> "Places":
+        return cls(home, home / "env", home / "data", home / "cache", home / "log")
+
     @property
     def python(self) -> Path:
         return self.env / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -30,6 +34,11 @@ class Places(NamedTuple):
     @property
     def stamp(self) -> Path:
         return self.home / "installed.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by who changes the installation; made before all else, so that it also tells whose folder this is."""
+        return self.home / "install.lock"
 
     @property
     def logfile(self) -> Path:
@@ -48,27 +57,32 @@ class Places(NamedTuple):
 
 def record_home(home: Path, record: Path) -> None:
     """Writes `home` where the plugin whose file RECORD is `record` finds it."""
-    record.write_bytes(os.fsencode(str(home)))
+    draft = record.with_name(record.name + ".new")
+    draft.write_bytes(os.fsencode(str(home)))
+    os.replace(str(draft), str(record))
 
 
-def _recorded_home() -> Optional[Path]:
+def recorded_home(record: Path) -> Optional[Path]:
+    """The home that `record` names; None if there is no such file or nothing in it."""
     try:
-        return Path(os.fsdecode(RECORD.read_bytes()))
+        named = record.read_bytes()
     except OSError:
         return None
+    return Path(os.fsdecode(named)) if named else None
+
+
+def usual_home() -> Path:
+    """The folder that is Painterly's by its name, on this platform and for this user."""
+    user = Path.home()
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA") or user / "AppData" / "Local") / "Painterly"
+    if sys.platform == "darwin":
+        return user / "Library" / "Application Support" / "Painterly"
+    return Path(os.environ.get("XDG_DATA_HOME") or user / ".local" / "share") / "painterly"
 
 
 def places() -> Places:
     """Where Painterly lives for this user on this platform; creates nothing."""
-    user, recorded = Path.home(), _recorded_home()
     if os.environ.get("PAINTERLY_HOME"):
-        home = Path(os.environ["PAINTERLY_HOME"]).expanduser().absolute()
-    elif recorded is not None:
-        home = recorded
-    elif os.name == "nt":
-        home = Path(os.environ.get("LOCALAPPDATA") or user / "AppData" / "Local") / "Painterly"
-    elif sys.platform == "darwin":
-        home = user / "Library" / "Application Support" / "Painterly"
-    else:
-        home = Path(os.environ.get("XDG_DATA_HOME") or user / ".local" / "share") / "painterly"
-    return Places(home, home / "env", home / "data", home / "cache", home / "log")
+        return Places.below(Path(os.environ["PAINTERLY_HOME"]).expanduser().absolute())
+    return Places.below(recorded_home(RECORD) or usual_home())
