@@ -17,11 +17,10 @@ import argparse
 import contextlib
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
-from backend.installer.commands import Failure, clean_environment, explain_os_error, say
+from backend.installer.commands import Failure, explain_os_error, hand_over, say
 from backend.installer.environment import only_one, set_up
 from backend.krita_setup import KritaSetupError, install, krita_users, uninstall
 from plugin.painterly.protocol.places import Places, places
@@ -32,13 +31,13 @@ CHECKOUT = Path(__file__).resolve().parent
 def run_demo(at: Places) -> int:
     """Harmonizes the demo picture; the last line printed is the path of the sheet."""
     command = [str(at.python), "-m", "backend.demo", "-o", str(at.data / "demo")]
-    return subprocess.run(command, check=False, cwd=at.home, env=clean_environment()).returncode
+    return hand_over(command, at.home, at)
 
 
 def run_tests(at: Places, arguments: list[str]) -> int:
     """Runs pytest in the environment on this checkout's sources; its exit code."""
     command = [str(at.python), "-m", "pytest", *arguments]
-    return subprocess.run(command, check=False, cwd=CHECKOUT, env=clean_environment()).returncode
+    return hand_over(command, CHECKOUT, at)
 
 
 def put_into_krita(at: Places) -> None:

@@ -137,15 +137,19 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def clean_environment() -> dict[str, str]:
-    """This process's environment variables without those that would lead another Python astray."""
-    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+def clean_environment(at: Places) -> dict[str, str]:
+    """This process's environment variables for another Python: without those that would lead it astray.
+
+    PAINTERLY_HOME is absolute in it, as the other works in another folder.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return {**kept, "PAINTERLY_HOME": str(at.home)}
 
 
 def pip_environment(at: Places) -> dict[str, str]:
     """Like `clean_environment`; pip installs into the environment and nowhere else; its other settings stay."""
     strays = ("PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV")
-    kept = {name: value for name, value in clean_environment().items() if name not in strays}
+    kept = {name: value for name, value in clean_environment(at).items() if name not in strays}
     scratch = str(at.scratch)
     return {
         **kept,
@@ -184,6 +188,31 @@ def run_logged(at: Places, command: list[str], doing: str) -> None:
                 raise
     if child.returncode:
         raise as_failure(said, child.returncode, doing, at)
+
+
+def hand_over(command: list[str], folder: Path, at: Places) -> int:
+    """Runs the command that was asked for, in `folder` and on this terminal; its exit code.
+
+    Ctrl-C reaches it from the terminal and SIGTERM becomes one: it ends in its own way, after it has written
+    its best so far or ended what it had started, and this process waits for it. A signal's number is its
+    exit code less 128, as in a shell.
+    """
+    child = []
+
+    def end(number: int, frame: object) -> None:
+        for process in child:
+            process.send_signal(signal.SIGINT)
+
+    # Functions, not SIG_IGN, which the child would inherit.
+    heeded = {signal.SIGINT: lambda number, frame: None, signal.SIGTERM: end}
+    before = {number: signal.signal(number, what) for number, what in heeded.items()}
+    try:
+        child.append(subprocess.Popen(command, cwd=folder, env=clean_environment(at)))
+        code = child[0].wait()
+    finally:
+        for number, what in before.items():
+            signal.signal(number, what)
+    return code if code >= 0 else 128 - code
 
 
 def tell_download(line: str) -> None:

@@ -2,7 +2,11 @@
 
 import errno
 import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +17,7 @@ from backend.installer.commands import (
     Shortage,
     explain,
     explain_os_error,
+    hand_over,
     newest_python,
     pip_environment,
     run_logged,
@@ -159,6 +164,51 @@ def test_a_pip_conf_that_installs_for_the_user_is_overruled(at, monkeypatch, tmp
 def test_a_home_of_any_name_can_be_logged(at):
     run_logged(at, [sys.executable, "-c", "pass", os.fsdecode(b"/home/\xff")], "Trying")
     assert r"/home/\udcff" in at.logfile.read_text(encoding="utf-8")
+
+
+CHILD = """
+import os, pathlib, time
+pathlib.Path("home").write_text(os.environ["PAINTERLY_HOME"])
+try:
+    pathlib.Path("ready").touch()
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(1)
+    pathlib.Path("best so far").touch()
+    raise SystemExit(7)
+"""
+PARENT = """
+import pathlib, sys
+from backend.installer.commands import hand_over
+from plugin.painterly.protocol.places import places
+sys.exit(hand_over([sys.executable, "-c", sys.argv[1]], pathlib.Path(sys.argv[2]), places()))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX's signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_asked_for_ends_in_its_own_time(tmp_path, number):
+    """Ctrl-C goes to all processes of the terminal, SIGTERM to the one that was started."""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", PARENT, CHILD, str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=root, env={**os.environ, "PAINTERLY_HOME": "here"}, start_new_session=True
+    ) as parent:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        (os.killpg if number == signal.SIGINT else os.kill)(parent.pid, number)
+        assert parent.wait(30) == 7
+    assert (tmp_path / "best so far").exists()
+    # A relative home would be another folder in the child's.
+    assert (tmp_path / "home").read_text() == str(root / "here")
+
+
+def test_a_signals_end_has_the_shells_exit_code(at):
+    program = "import os; os.kill(os.getpid(), 9)"
+    code = 137 if os.name != "nt" else 9
+    assert hand_over([sys.executable, "-c", program], at.home, at) == code
+    assert hand_over([sys.executable, "-c", "raise SystemExit(5)"], at.home, at) == 5
 
 
 def test_intel_macs_end_with_an_older_python():

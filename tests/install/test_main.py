@@ -22,13 +22,13 @@ def calls(monkeypatch, tmp_path):
     """What install.py asked for, in order; the commands it starts answer 5."""
     made = []
 
-    def run(command, **options):
-        made.append((command[1:], options["cwd"]))
-        return subprocess.CompletedProcess(command, 5)
+    def hand_over(command, folder, at):
+        made.append((command[1:], folder))
+        return 5
 
     monkeypatch.setenv("PAINTERLY_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(install, "set_up", lambda at, checkout, extras: made.append(("set up", extras)))
-    monkeypatch.setattr(install.subprocess, "run", run)
+    monkeypatch.setattr(install, "hand_over", hand_over)
     monkeypatch.setattr(install, "krita_users", lambda: [])
     before = signal.getsignal(signal.SIGTERM)
     yield made
