@@ -89,14 +89,22 @@ def _remove_all_but_data(at: Places) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     left += [str(path) for path in (at.stamp, at.env, at.cache, at.log) if path.exists()]
     if left:
-        raise Failure(
-            f"These are in use or protected: {', '.join(left)}; end Krita, see to it that you may change them, "
-            "and run install.py --uninstall again."
-        )
+        raise Failure(in_use(left))
+
+
+def in_use(left: list[str]) -> str:
+    return (
+        f"These are in use or protected: {', '.join(left)}; end Krita, see to it that you may change them, "
+        "and run install.py again."
+    )
 
 
 def read_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="install.py", description=(__doc__ or "").splitlines()[0])
+    title, _, details = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="install.py", description=title, epilog=details, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--demo", action="store_true", help="set up, and harmonize the demo picture")
     what.add_argument("--where", action="store_true", help="print the places as JSON and do nothing")
@@ -104,6 +112,12 @@ def read_arguments(arguments: list[str] | None) -> argparse.Namespace:
     what.add_argument("--test", nargs=argparse.REMAINDER, metavar="PYTEST_ARGUMENT",
                       help="set up with the test tools, and run the tests")  # fmt: skip
     return parser.parse_args(arguments)
+
+
+def as_asked(asked: argparse.Namespace) -> str:
+    """The command that was given: without its flag it does something else."""
+    given = (name for name, value in vars(asked).items() if value not in (None, False))
+    return " ".join(["install.py", *(f"--{name}" for name in given)])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -131,13 +145,14 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"Painterly is ready: {at.python.with_name('painterly')}")
         return 0
     except (Failure, KritaSetupError) as failure:
-        print(failure, file=sys.stderr)
+        told, code = str(failure), 1
     except OSError as error:
-        print(explain_os_error(error, at), file=sys.stderr)
+        told = in_use([str(error.filename or at.home)]) if asked.uninstall else explain_os_error(error, at)
+        code = 1
     except KeyboardInterrupt:
-        print("Interrupted: run install.py again and it goes on from here.", file=sys.stderr)
-        return 130
-    return 1
+        told, code = "Interrupted: run install.py again and it goes on from here.", 130
+    print(told.replace("run install.py again", f"run {as_asked(asked)} again"), file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

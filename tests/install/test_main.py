@@ -69,7 +69,7 @@ def test_demo_runs_the_installed_copy_away_from_the_checkout(calls):
     ("trouble", "code", "told"),
     [
         (Failure("It broke: mend it."), 1, "It broke: mend it.\n"),
-        (KeyboardInterrupt(), 130, "Interrupted: run install.py again and it goes on from here.\n"),
+        (KeyboardInterrupt(), 130, "Interrupted: run install.py{flag} again and it goes on from here.\n"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 1, "The disk is full: "),
     ],
     ids=["failure", "interrupt", "full disk"],
@@ -83,7 +83,7 @@ def test_trouble_is_one_line_and_nothing_else_is_run(calls, monkeypatch, capsys,
     assert install.main([flag] if flag else []) == code
     heard = capsys.readouterr()
     assert heard.out == ""
-    assert heard.err.startswith(told)
+    assert heard.err.startswith(told.format(flag=flag and f" {flag}"))
     assert heard.err.count("\n") == 1
     assert calls == []
 
@@ -221,8 +221,38 @@ def test_what_cannot_be_taken_away_is_told(calls, krita, capsys, monkeypatch):
     monkeypatch.setattr(install.shutil, "rmtree", lambda path, **how: path == at.env or remove(path, **how))
     assert install.main(["--uninstall"]) == 1
     said = capsys.readouterr()
+    assert "run install.py --uninstall again" in said.err
     assert str(at.env) in said.err and "gone" not in said.out and not at.cache.exists()
     assert at.lock.exists()  # so that the next one knows what is left as Painterly's
+
+
+@pytest.mark.parametrize(("trouble", "told"), [
+    (KeyboardInterrupt(), "Interrupted: run install.py --uninstall again and"),
+    (PermissionError(13, "Permission denied", "/x"), "These are in use or protected: /x; "),
+    (OSError(errno.EIO, "Input/output error"), "These are in use or protected: {home}; "),
+], ids=repr)  # fmt: skip
+def test_trouble_while_uninstalling_does_not_lead_to_installing(calls, capsys, monkeypatch, trouble, told):
+    def raising():
+        raise trouble
+
+    monkeypatch.setattr(install, "krita_users", raising)
+    assert install.main(["--uninstall"]) == (130 if isinstance(trouble, KeyboardInterrupt) else 1)
+    said = capsys.readouterr().err
+    assert said.startswith(told.format(home=places().home)) and "PAINTERLY_HOME" not in said
+    assert "run install.py --uninstall again" in said
+
+
+@pytest.mark.parametrize("abbreviated", ["--un", "--dem", "--tes"])
+def test_no_flag_is_guessed(calls, krita, abbreviated):
+    with pytest.raises(SystemExit, match="2"):
+        install.main([abbreviated])
+    assert calls == []
+
+
+def test_help_tells_what_the_head_of_the_file_tells(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        install.main(["--help"])
+    assert install.__doc__.partition("\n\n")[2].strip() in capsys.readouterr().out
 
 
 def test_what_krita_has_open_hinders_nothing_else(calls, krita, capsys, monkeypatch, tmp_path):
