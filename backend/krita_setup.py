@@ -26,6 +26,8 @@ PLUGIN = "painterly"
 # wheels for all later Pythons on some systems.
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 _SWITCH = "enable_" + PLUGIN
+# Beside the plugin while it is renewed, so that a rename puts the new one in its place; in it waits the old one.
+_SCRATCH, _OLD = ".painterly-", "old"
 
 
 class KritaSetupError(Exception):
@@ -78,7 +80,9 @@ def install(
     """
     pykrita = user.resources / "pykrita"
     pykrita.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".painterly-", dir=str(pykrita)))
+    for scratch in pykrita.glob(_SCRATCH + "*"):  # of a run that was killed
+        _clear(scratch, user.installed)
+    fresh = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=str(pykrita)))
     try:
         ignore = shutil.ignore_patterns("__pycache__", "vendor", RECORD.name)
         shutil.copytree(plugin_source / PLUGIN, fresh / PLUGIN, ignore=ignore)
@@ -88,7 +92,7 @@ def install(
             record_home(home, fresh / PLUGIN / RECORD.name)
         _replace(fresh / PLUGIN, user.installed)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        _clear(fresh, user.installed)
     shutil.copy2(plugin_source / "painterly.desktop", pykrita / "painterly.desktop")
     (user.resources / "actions").mkdir(exist_ok=True)
     shutil.copy2(plugin_source / "painterly.action", user.resources / "actions" / "painterly.action")
@@ -108,8 +112,12 @@ def uninstall(user: KritaUser) -> bool:
         path.unlink(missing_ok=True)
     if user.kritarc.exists():
         _edit(user.kritarc, None)
-    found = user.installed.exists()
-    if found:
+    for scratch in user.installed.parent.glob(_SCRATCH + "*"):
+        shutil.rmtree(scratch)
+    found = os.path.lexists(user.installed)
+    if user.installed.is_symlink():
+        user.installed.unlink()
+    elif found:
         shutil.rmtree(user.installed)
     return found
 
@@ -165,13 +173,18 @@ def _unpack(wheel: Path, folder: Path) -> None:
 
 
 def _replace(fresh: Path, installed: Path) -> None:
-    """Puts the complete new folder in the old one's place."""
-    old = fresh.with_name("old")
-    if installed.is_symlink():
-        installed.unlink()
-    elif installed.exists():
-        installed.rename(old)
+    """Puts the complete new folder in the old one's place; should that fail, `_clear` puts the old one back."""
+    if os.path.lexists(installed):
+        installed.rename(fresh.with_name(_OLD))
     fresh.rename(installed)
+
+
+def _clear(scratch: Path, installed: Path) -> None:
+    """Removes a scratch folder; the plugin that waits in it goes back if none took its place."""
+    old = scratch / _OLD
+    if os.path.lexists(old) and not os.path.lexists(installed):
+        old.rename(installed)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _edit(kritarc: Path, value: str | None) -> None:

@@ -133,6 +133,48 @@ def test_without_network_what_was_there_stays_and_what_lacks_is_told(user, no_ne
     assert not (user.installed / "left over.py").exists()
 
 
+@pytest.mark.parametrize("error", [OSError(13, "in use"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("linked", [False, True])
+def test_when_the_new_plugin_cannot_take_its_place_the_old_one_stays(
+    user, no_network, monkeypatch, tmp_path, linked, error
+):
+    """As on Windows, where a virus scanner has the new files open."""
+    krita_setup.install(PLUGIN, user, pythons=("3.8",))
+    if linked:
+        user.installed.rename(tmp_path / "kept elsewhere")
+        user.installed.symlink_to(tmp_path / "kept elsewhere")
+    (user.installed / "mine.py").write_text("")
+    rename = Path.rename
+
+    def failing(self, target):
+        if self.name == "painterly" and self.parent != user.installed.parent:
+            raise error
+        return rename(self, target)
+
+    with monkeypatch.context() as trouble:
+        trouble.setattr(Path, "rename", failing)
+        with pytest.raises(type(error)):
+            krita_setup.install(PLUGIN, user, pythons=("3.8",))
+    assert (user.installed / "mine.py").exists() and user.installed.is_symlink() == linked
+    assert not list(user.installed.parent.glob(".painterly-*"))
+    assert krita_setup.uninstall(user) and not user.installed.exists()
+    assert (tmp_path / "kept elsewhere").exists() == linked
+
+
+def test_what_a_killed_run_left_is_put_back_or_removed(user, no_network):
+    krita_setup.install(PLUGIN, user, pythons=("3.8",))
+    pykrita = user.installed.parent
+    for name in (".painterly-one", ".painterly-two"):
+        (pykrita / name / "painterly").mkdir(parents=True)
+    user.installed.rename(pykrita / ".painterly-two" / "old")
+    no_network.unreachable = ["3.8"]
+    krita_setup.install(PLUGIN, user, pythons=("3.8",))
+    assert sorted(path.name for path in pykrita.iterdir()) == ["painterly", "painterly.desktop"]
+    (pykrita / ".painterly-three" / "old").mkdir(parents=True)
+    krita_setup.uninstall(user)
+    assert list(pykrita.iterdir()) == []
+
+
 @pytest.mark.parametrize("harm", [
     lambda package: (package / "zmq" / "__init__.py").write_text("x"),
     lambda package: (package / "zmq" / "__init__.py").unlink(),
