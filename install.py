@@ -22,7 +22,7 @@ from pathlib import Path
 
 from backend.installer.commands import Failure, explain_os_error, hand_over, say
 from backend.installer.environment import only_one, set_up
-from backend.krita_setup import KritaSetupError, install, krita_users, uninstall
+from backend.krita_setup import install, krita_users, uninstall
 from plugin.painterly.protocol.places import Places, places
 
 CHECKOUT = Path(__file__).resolve().parent
@@ -45,7 +45,7 @@ def put_into_krita(at: Places) -> None:
     users = [user for user in krita_users() if user.resources.is_dir() or shutil.which("krita")]
     for user in users:
         say(f"Putting the plugin into {user.resources}...")
-        lacking = install(CHECKOUT / "plugin", user, at.python, home=at.home)
+        lacking = install(CHECKOUT / "plugin", user, at.python, at=at)
         if lacking:
             say(
                 f"There is no pyzmq for Python {', '.join(lacking)} yet: should your Krita bring one of these, "
@@ -144,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
             return run_demo(at)
         say(f"Painterly is ready: {at.python.with_name('painterly')}")
         return 0
-    except (Failure, KritaSetupError) as failure:
+    except Failure as failure:
         told, code = str(failure), 1
     except OSError as error:
         told = in_use([str(error.filename or at.home)]) if asked.uninstall else explain_os_error(error, at)

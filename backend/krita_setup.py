@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple, Sequence
 
+from backend.installer.commands import Failure, Shortage, run_logged, say
 from backend.installer.wanted import is_whole
 from plugin.painterly import vendor
-from plugin.painterly.protocol.places import RECORD, record_home
+from plugin.painterly.protocol.places import RECORD, Places, record_home
 
 PLUGIN = "painterly"
 # Krita 5.1 and 5.2 bundles embed 3.8 and 3.10, Linux distributions what they ship; from 3.12 on pyzmq has
@@ -28,10 +28,6 @@ PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 _SWITCH = "enable_" + PLUGIN
 # Beside the plugin while it is renewed, so that a rename puts the new one in its place; in it waits the old one.
 _SCRATCH, _OLD = ".painterly-", "old"
-
-
-class KritaSetupError(Exception):
-    """The plugin could not be installed; the message is one sentence that says what to do."""
 
 
 class KritaUser(NamedTuple):
@@ -70,13 +66,13 @@ def install(
     user: KritaUser,
     python: Path = Path(sys.executable),
     pythons: Sequence[str] = PYTHONS,
-    home: Path | None = None,
+    at: Places | None = None,
 ) -> list[str]:
     """Installs or renews the plugin from the folder `plugin_source` (the checkout's `plugin/`).
 
     `python` is one with pip, which fetches what is not there yet of pyzmq. Returns those of `pythons` for
-    which there is none. The plugin will look for the backend in `home`, with None where one usually is. Raises
-    KritaSetupError or OSError; what was installed before stays until the new one is complete.
+    which there is none. The plugin will look for the backend in `at`, with None where one usually is. Raises
+    Failure or OSError; what was installed before stays until the new one is complete.
     """
     pykrita = user.resources / "pykrita"
     pykrita.mkdir(parents=True, exist_ok=True)
@@ -87,9 +83,9 @@ def install(
         ignore = shutil.ignore_patterns("__pycache__", "vendor", RECORD.name)
         shutil.copytree(plugin_source / PLUGIN, fresh / PLUGIN, ignore=ignore)
         _copy_whole(user.installed / "vendor", fresh / PLUGIN / "vendor")
-        lacking = add_pyzmq(fresh / PLUGIN / "vendor", python, pythons)
-        if home is not None:
-            record_home(home, fresh / PLUGIN / RECORD.name)
+        lacking = add_pyzmq(fresh / PLUGIN / "vendor", python, pythons, at or Places.below(fresh))
+        if at is not None:
+            record_home(at.home, fresh / PLUGIN / RECORD.name)
         _replace(fresh / PLUGIN, user.installed)
     finally:
         _clear(fresh, user.installed)
@@ -130,32 +126,35 @@ def _copy_whole(vendored: Path, folder: Path) -> None:
             shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def add_pyzmq(folder: Path, python: Path, pythons: Sequence[str]) -> list[str]:
+def add_pyzmq(folder: Path, python: Path, pythons: Sequence[str], at: Places) -> list[str]:
     """Unpacks into `folder` what it lacks for `pythons` (as "3.11"); returns those for which it still has none.
 
-    Raises KritaSetupError if it has none at all.
+    pip's words and its temporary files go where the installer has them. Raises Failure if there is none at all.
     """
-    said = ""
+    failure = None
+    for made in (at.log, at.scratch):
+        made.mkdir(parents=True, exist_ok=True)
     for version in pythons:
         if _has(folder, version):
             continue
-        with tempfile.TemporaryDirectory() as scratch:
+        say(f"  fetching pyzmq for a Krita with Python {version}")
+        with tempfile.TemporaryDirectory(dir=str(at.scratch)) as fetched:
             command = [
-                str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+                str(python), "-I", "-m", "pip", "download", "--progress-bar", "off", "--no-deps",
                 "--only-binary=:all:", "--implementation", "cp", "--python-version", version,
-                "--dest", scratch, "pyzmq",
+                "--dest", fetched, "pyzmq",
             ]  # fmt: skip
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-            said = done.stdout.decode("utf-8", "replace").strip() or said
-            for wheel in Path(scratch).glob("*.whl"):
+            try:
+                run_logged(at, command, f"Fetching pyzmq for Python {version}")
+            except Shortage:
+                raise
+            except Failure as error:
+                failure = failure or error
+            for wheel in Path(fetched).glob("*.whl"):
                 _unpack(wheel, folder)
-    lacking = [version for version in pythons if not _has(folder, version)]
-    if not folder.is_dir():
-        last = said.splitlines()[-1] if said else "pip said nothing"
-        raise KritaSetupError(
-            f"pyzmq for Krita's Python could not be downloaded: check the network, then run this again ({last})."
-        )
-    return lacking
+    if failure and not folder.is_dir():
+        raise failure
+    return [version for version in pythons if not _has(folder, version)]
 
 
 def _has(folder: Path, version: str) -> bool:

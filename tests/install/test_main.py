@@ -101,7 +101,7 @@ def krita(monkeypatch, tmp_path):
     user.resources.mkdir()
     user.kritarc.write_text("[theme]\nTheme=dark\n")
 
-    def add_pyzmq(folder, python, pythons):
+    def add_pyzmq(folder, python, pythons, at):
         folder.mkdir(exist_ok=True)
         return ["3.8", "3.9"]
 

@@ -2,17 +2,22 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from backend import krita_setup
+from backend.installer.commands import Failure
 from backend.krita_setup import KritaUser, switched
 from plugin.painterly import vendor
+from plugin.painterly.protocol.places import Places
 
 PLUGIN = Path(__file__).resolve().parents[2] / "plugin"
 ON = "enable_painterly=true"
+METADATA = "Metadata-Version: 2.1\nName: pyzmq\nVersion: 1\n"
+WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: false\n"
 NOTHING = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"  # of an empty file
 
 
@@ -64,6 +69,16 @@ def user(tmp_path):
     return KritaUser(tmp_path / "data" / "krita", tmp_path / "config" / "kritarc")
 
 
+def write_wheel(folder, python, abi, platform):
+    """A pyzmq of one empty file."""
+    name = "pyzmq-1-{}-{}-{}.whl".format(python, abi, platform)
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        archive.writestr("zmq/__init__.py", "")
+        for file, text in (("METADATA", METADATA), ("WHEEL", WHEEL)):
+            archive.writestr("pyzmq-1.dist-info/" + file, text)
+        archive.writestr("pyzmq-1.dist-info/RECORD", "zmq/__init__.py,{},0\n".format(NOTHING))
+
+
 @pytest.fixture
 def no_network(monkeypatch):
     """pyzmq is "downloaded" as a small wheel of the asked-for Python; which were asked for, in order.
@@ -75,23 +90,19 @@ def no_network(monkeypatch):
         def __init__(self):
             self.asked, self.unreachable = [], []
 
-        def run(self, command, **_):
+        def run_logged(self, at, command, doing):
             version = command[command.index("--python-version") + 1]
             self.asked.append(version)
             if version in self.unreachable:
-                return krita_setup.subprocess.CompletedProcess(command, 1, b"no route")
+                raise Failure("no route")
             python = "cp" + version.replace(".", "")
             abi = python if int(version[2:]) < 12 else "abi3"
             if abi == "abi3":
                 python = "cp312"  # as pip finds it for all later Pythons
-            wheel = Path(command[command.index("--dest") + 1]) / "pyzmq-1-{}-{}-any.whl".format(python, abi)
-            with zipfile.ZipFile(wheel, "w") as archive:
-                archive.writestr("zmq/__init__.py", "")
-                archive.writestr("pyzmq-1.dist-info/RECORD", "zmq/__init__.py,{},0\n".format(NOTHING))
-            return krita_setup.subprocess.CompletedProcess(command, 0, b"")
+            write_wheel(Path(command[command.index("--dest") + 1]), python, abi, "any")
 
     index = Index()
-    monkeypatch.setattr(krita_setup.subprocess, "run", index.run)
+    monkeypatch.setattr(krita_setup, "run_logged", index.run_logged)
     return index
 
 
@@ -121,6 +132,26 @@ def test_only_what_is_not_there_yet_is_downloaded(user, no_network):
     krita_setup.install(PLUGIN, user, pythons=("3.8", "3.12"))
     assert krita_setup.install(PLUGIN, user, pythons=("3.8", "3.9", "3.12", "3.13")) == []
     assert no_network.asked == ["3.8", "3.12", "3.9"]
+
+
+def test_the_pip_at_hand_fetches_what_the_plugin_chooses(user, tmp_path, monkeypatch, capsys):
+    """From a folder, with all of the installer's precautions: its log, its folders, its environment."""
+    (tmp_path / "wheels").mkdir()
+    tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    for python, abi in (("cp310", "cp310"), ("cp312", "abi3")):
+        write_wheel(tmp_path / "wheels", python, abi, tag)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "astray"))
+    (tmp_path / "astray" / "pip").mkdir(parents=True)
+    at = Places.below(tmp_path / "home")
+    assert krita_setup.install(PLUGIN, user, pythons=("3.9", "3.10", "3.13"), at=at) == ["3.9"]
+    found = {vendor.chosen_folder(user.installed / "vendor", minor).name for minor in (10, 13)}
+    assert found == {"cp310-" + vendor.platform_tag(), "abi3-cp312-" + vendor.platform_tag()}
+    said = at.logfile.read_text(encoding="utf-8")
+    assert "No matching distribution found for pyzmq" in said and str(at.scratch) in said
+    assert list(at.scratch.iterdir()) == []
+    assert "pyzmq for a Krita with Python 3.9" in capsys.readouterr().out
 
 
 def test_without_network_what_was_there_stays_and_what_lacks_is_told(user, no_network):
@@ -193,7 +224,7 @@ def test_without_network_and_any_pyzmq_the_old_plugin_stays(user, no_network):
     krita_setup.install(PLUGIN, user, pythons=("3.8",))
     shutil.rmtree(user.installed / "vendor")
     no_network.unreachable = ["3.8"]
-    with pytest.raises(krita_setup.KritaSetupError, match="no route"):
+    with pytest.raises(Failure, match="no route"):
         krita_setup.install(PLUGIN, user, pythons=("3.8",))
     assert (user.installed / "extension.py").exists()
 
@@ -217,7 +248,7 @@ def test_the_plugin_knows_the_home_it_was_installed_from(user, no_network, tmp_p
     program = "from protocol.places import places; print(places().home)"
     clean = {name: value for name, value in os.environ.items() if name != "PAINTERLY_HOME"}
     for home in (tmp_path / "large disk", tmp_path / "other"):
-        krita_setup.install(PLUGIN, user, pythons=("3.8",), home=home)
+        krita_setup.install(PLUGIN, user, pythons=("3.8",), at=Places.below(home))
         asked = subprocess.Popen(
             [sys.executable, "-c", program], cwd=str(user.installed), env=clean, stdout=subprocess.PIPE
         )
