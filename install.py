@@ -8,13 +8,14 @@
     python3 install.py --uninstall  take the plugin and the environment away again
 
 Standard library only, Python 3.9 or newer, no root. Nothing is changed outside the data folder
-(PAINTERLY_HOME names another one) and, without a flag, Krita's own folder.
+(PAINTERLY_HOME names another one, which the plugin in Krita remembers) and, without a flag, Krita's own folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shutil
 import signal
 import sys
@@ -23,9 +24,21 @@ from pathlib import Path
 from backend.installer.commands import Failure, explain_os_error, hand_over, say
 from backend.installer.environment import only_one, set_up
 from backend.krita_setup import install, krita_users, uninstall
-from plugin.painterly.protocol.places import Places, places
+from plugin.painterly.protocol.places import RECORD, Places, places, recorded_home, usual_home
 
 CHECKOUT = Path(__file__).resolve().parent
+
+
+def painterlys_places() -> Places:
+    """PAINTERLY_HOME's; where that is not set those of the plugin in this user's Krita, else the usual ones."""
+    recorded = [] if os.environ.get("PAINTERLY_HOME") else recorded_homes()
+    return Places.below(recorded[0]) if recorded else places()
+
+
+def recorded_homes() -> list[Path]:
+    """The homes from which the plugins in this user's Kritas were installed."""
+    found = (recorded_home(user.installed / RECORD.name) for user in krita_users())
+    return [home for home in found if home is not None]
 
 
 def run_demo(at: Places) -> int:
@@ -65,6 +78,8 @@ def put_into_krita(at: Places) -> None:
 
 def take_away(at: Places) -> None:
     """Removes the plugin from Krita, the environment, caches and logs; what was painted stays in the data folder."""
+    others = {home for home in recorded_homes() if home != at.home and home.is_dir()}
+    missing = at.home != usual_home() and not at.home.is_dir()
     with only_one(at) if at.home.is_dir() else contextlib.nullcontext():
         _remove_all_but_data(at)
     say(
@@ -72,6 +87,12 @@ def take_away(at: Places) -> None:
         if at.data.exists()
         else "Painterly is gone."
     )
+    if missing:
+        say(f"{at.home} was not there: should it be on a disk that is not connected now, delete it there.")
+    for home in sorted(others):
+        say(
+            f"The plugin was of another one in {home}: with PAINTERLY_HOME={home}, run install.py --uninstall."
+        )
 
 
 def _remove_all_but_data(at: Places) -> None:
@@ -125,10 +146,14 @@ def main(arguments: list[str] | None = None) -> int:
     if sys.stdout is not None:
         # A path may hold what a log's encoding does not, as on Windows: shown with escapes it does no harm.
         sys.stdout.reconfigure(errors="backslashreplace")
-    asked, at = read_arguments(arguments), places()
+    asked, at = read_arguments(arguments), painterlys_places()
     if asked.where:
         print(at.as_json())
         return 0
+    if at != places():
+        say(
+            f"Painterly is in {at.home}, from where the plugin in Krita was installed; PAINTERLY_HOME names another."
+        )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if asked.uninstall:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from plugin.painterly.protocol.places import Places, usual_home
+from plugin.painterly.protocol.places import RECORD, Places, record_home, usual_home
 
 from .commands import NEWEST, OLDEST, ROOM_GB, SIZE_GB, Failure, Shortage, dotted, explain, run_logged, say
 from .wanted import BUILD_TOOL, WEIGHTS, Wanted, damaged_packages, site_packages, source_files
@@ -177,6 +177,7 @@ class Setup:
                 self._install()
                 if not self._works():
                     self._start_over()
+            self._record_home()
         except BaseException:
             self._put_back()
             raise
@@ -302,6 +303,10 @@ class Setup:
         """From now until the next stamp the installation counts as unfinished."""
         self.done = None
         self.at.stamp.unlink(missing_ok=True)
+
+    def _record_home(self) -> None:
+        """For the command `painterly`: who calls it need not set PAINTERLY_HOME."""
+        record_home(self.at.home, site_packages(self.at.env) / "plugin" / "painterly" / RECORD.name)
 
     def _tidy(self) -> None:
         """Downloads and the environment before are kept only until all is installed."""

@@ -59,6 +59,7 @@ class Computer:
         if "painterly" in arguments[-1]:
             assert (Path(arguments[-1].partition("[")[0]) / "pyproject.toml").is_file()
             (self.site / "torch").mkdir(exist_ok=True)
+            (self.site / "plugin" / "painterly").mkdir(parents=True, exist_ok=True)
             self.libraries_work = self.pip_repairs
 
 
@@ -95,6 +96,15 @@ def test_the_first_run_installs_everything_and_tidies_up(at, checkout, run):
 def test_the_second_run_does_nothing(run):
     run()
     assert run() == []
+
+
+def test_the_command_knows_its_home_also_in_an_environment_made_by_an_earlier_version(at, computer, run):
+    record = computer.site / "plugin" / "painterly" / "home.txt"
+    run()
+    assert record.read_text(encoding="utf-8") == str(at.home)
+    record.unlink()
+    assert run() == []
+    assert record.read_text(encoding="utf-8") == str(at.home)
 
 
 def test_changed_sources_update_painterly_alone(checkout, run):

@@ -1,6 +1,7 @@
 """What each flag does, and how install.py ends."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -199,6 +200,46 @@ def test_plugin_and_environment_change_under_one_lock(calls, krita, capsys, monk
     monkeypatch.setattr(install, "uninstall" if flag else "install", another)
     assert install.main([flag] if flag else []) == 0
     assert heard == [flag]
+
+
+@pytest.fixture
+def elsewhere(calls, krita, monkeypatch, tmp_path):
+    """The home on another disk from which the plugin was installed; the variable that named it is forgotten."""
+    at = places()
+    assert install.main([]) == 0
+    at.env.mkdir(parents=True)
+    at.lock.touch()
+    calls.clear()
+    monkeypatch.delenv("PAINTERLY_HOME")
+    for name in ("HOME", "XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "small disk"))
+    return at
+
+
+def test_without_the_variable_the_plugins_home_is_taken(calls, krita, elsewhere, capsys, tmp_path):
+    assert install.main(["--where"]) == 0
+    assert json.loads(capsys.readouterr().out)["home"] == str(elsewhere.home)
+    assert install.main(["--demo"]) == 5
+    assert calls[-1] == (["-m", "backend.demo", "-o", str(elsewhere.data / "demo")], elsewhere.home)
+    assert f"Painterly is in {elsewhere.home}, " in capsys.readouterr().out
+    assert install.main([]) == 0
+    assert (krita.installed / "home.txt").read_text() == str(elsewhere.home)
+    assert install.main(["--uninstall"]) == 0
+    assert not elsewhere.home.exists() and not (tmp_path / "small disk").exists()
+
+
+def test_another_installation_is_told_of(elsewhere, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("PAINTERLY_HOME", str(tmp_path / "second"))
+    assert install.main(["--uninstall"]) == 0
+    assert f"with PAINTERLY_HOME={elsewhere.home}, run install.py --uninstall" in capsys.readouterr().out
+    assert elsewhere.env.exists()
+
+
+def test_a_home_whose_disk_is_away_is_not_called_gone_without_a_word(elsewhere, krita, capsys):
+    elsewhere.home.rename(elsewhere.home.with_name("away"))
+    assert install.main(["--uninstall"]) == 0
+    assert f"{elsewhere.home} was not there" in capsys.readouterr().out
+    assert not krita.installed.exists()
 
 
 def test_a_flatpak_is_told_of(calls, krita, capsys, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin.painterly.protocol.places import places
+from plugin.painterly.protocol.places import places, record_home, recorded_home
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,3 +51,14 @@ def test_painterly_home_may_be_relative_and_becomes_absolute(monkeypatch, tmp_pa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PAINTERLY_HOME", "here")
     assert places().home == tmp_path / "here"
+
+
+def test_a_record_with_nothing_in_it_counts_as_none(tmp_path):
+    """As a run leaves it that is killed while it writes."""
+    record = tmp_path / "home.txt"
+    assert recorded_home(record) is None
+    record.touch()
+    assert recorded_home(record) is None
+    record_home(tmp_path, record)
+    assert recorded_home(record) == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == ["home.txt"]
