@@ -23,6 +23,8 @@ OLDEST, NEWEST = (3, 9), newest_python(sys.platform, platform.machine())
 # Linux wheels of torch for x86_64 carry the CUDA libraries: gigabytes installed, and more while installing.
 CUDA_WHEELS = sys.platform == "linux" and platform.machine() == "x86_64"
 SIZE_GB, ROOM_GB = (6, 10) if CUDA_WHEELS else (1, 3)
+# pip's settings that make it install into another place than the environment it is in.
+LEADING_OUT = ("target", "prefix", "root")
 # Less than the smallest step of the installation needs.
 FULL_DISK_BYTES = 20e6
 
@@ -147,8 +149,11 @@ def clean_environment(at: Places) -> dict[str, str]:
 
 
 def pip_environment(at: Places) -> dict[str, str]:
-    """Like `clean_environment`; pip installs into the environment and nowhere else; its other settings stay."""
-    strays = ("PIP_TARGET", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV")
+    """Like `clean_environment`; of the variables that set pip those are left out that lead out of the environment.
+
+    What its files set stays, see `check_pip_settings`.
+    """
+    strays = (*(f"PIP_{name.upper()}" for name in LEADING_OUT), "PIP_REQUIRE_VIRTUALENV")
     kept = {name: value for name, value in clean_environment(at).items() if name not in strays}
     scratch = str(at.scratch)
     return {
@@ -163,8 +168,23 @@ def pip_environment(at: Places) -> dict[str, str]:
     }
 
 
-def run_logged(at: Places, command: list[str], doing: str) -> None:
-    """Runs to the end, output to the log, large downloads told; raises Failure.
+def check_pip_settings(at: Places) -> None:
+    """Raises Failure if a file of pip's settings makes the environment's pip install elsewhere.
+
+    No variable can outweigh one: pip overlooks an empty one.
+    """
+    command = [str(at.python), "-I", "-m", "pip", "config", "list"]
+    for line in run_logged(at, command, "Asking pip for its settings"):
+        found = re.match(rf"(?:global|install)\.(?:{'|'.join(LEADING_OUT)})(?==)", line)
+        if found:
+            raise Failure(
+                f"pip's setting {found[0]} would put the libraries elsewhere: take it out ('pip config debug' shows in "
+                "which file it is), and run install.py again."
+            )
+
+
+def run_logged(at: Places, command: list[str], doing: str) -> list[str]:
+    """Runs to the end, output to the log, large downloads told; returns the lines of output, raises Failure.
 
     On POSIX the child inherits the installation's lock (see `only_one`): should this process be killed,
     the lock is free only when the child has ended too.
@@ -188,6 +208,7 @@ def run_logged(at: Places, command: list[str], doing: str) -> None:
                 raise
     if child.returncode:
         raise as_failure(said, child.returncode, doing, at)
+    return said
 
 
 def hand_over(command: list[str], folder: Path, at: Places) -> int:

@@ -16,7 +16,19 @@ from typing import BinaryIO
 
 from plugin.painterly.protocol.places import RECORD, Places, record_home, usual_home
 
-from .commands import NEWEST, OLDEST, ROOM_GB, SIZE_GB, Failure, Shortage, dotted, explain, run_logged, say
+from .commands import (
+    NEWEST,
+    OLDEST,
+    ROOM_GB,
+    SIZE_GB,
+    Failure,
+    Shortage,
+    check_pip_settings,
+    dotted,
+    explain,
+    run_logged,
+    say,
+)
 from .wanted import BUILD_TOOL, WEIGHTS, Wanted, damaged_packages, site_packages, source_files
 
 KEY_IMPORTS = "torch, torchvision, numpy, PIL, zmq, h5py, pyvips, backend, plugin.painterly.protocol"
@@ -199,6 +211,7 @@ class Setup:
         damaged = damaged_packages(site_packages(self.at.env))
         if not damaged:
             return
+        check_pip_settings(self.at)
         say(f"Mending {', '.join(sorted(damaged))}...")
         self._forget()
         for info in damaged.values():
@@ -210,6 +223,7 @@ class Setup:
 
     def _install(self) -> None:
         """Installs all that is wanted, and stamps it; pip skips what is there already."""
+        check_pip_settings(self.at)
         done, wanted = self.done, self.wanted
         only_sources = bool(done) and (done.requirements, done.extras) == (wanted.requirements, wanted.extras)
         self._forget()

@@ -15,6 +15,7 @@ from backend.installer import commands
 from backend.installer.commands import (
     Failure,
     Shortage,
+    check_pip_settings,
     explain,
     explain_os_error,
     hand_over,
@@ -23,6 +24,7 @@ from backend.installer.commands import (
     run_logged,
     tell_download,
 )
+from plugin.painterly.protocol.places import Places
 
 SAID = {
     "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device": "The disk is full",
@@ -132,19 +134,20 @@ def test_without_a_server_pip_itself_is_understood(at, monkeypatch):
         run_logged(at, [sys.executable, "-m", "pip", "download", "painterly-is-not-there"], "Trying")
 
 
-def test_pip_installs_into_the_environment_whatever_the_user_set(at, monkeypatch):
+def test_no_variable_leads_pip_out_of_the_environment(at, monkeypatch):
     for stray in (
         "PYTHONPATH",
         "PYTHONHOME",
         "PIP_USER",
         "PIP_TARGET",
         "PIP_PREFIX",
+        "PIP_ROOT",
         "PIP_REQUIRE_VIRTUALENV",
     ):
         monkeypatch.setenv(stray, "1")
     monkeypatch.setenv("PIP_PROXY", "http://proxy.example:3128")
     seen = pip_environment(at)
-    assert not {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX"} & set(seen)
+    assert not {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"} & set(seen)
     assert seen["PIP_PROXY"] == "http://proxy.example:3128"
     assert seen["TMPDIR"].startswith(str(at.home))
     assert seen["PIP_CACHE_DIR"].startswith(str(at.home))
@@ -158,6 +161,35 @@ def test_a_pip_conf_that_installs_for_the_user_is_overruled(at, monkeypatch, tmp
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--no-build-isolation"]
     run_logged(at, [*pip, str(tmp_path / "package")], "Trying")
+
+
+@pytest.fixture
+def pip(at, monkeypatch):
+    """Places in which the environment's Python is the one at hand."""
+    monkeypatch.setattr(Places, "python", property(lambda self: Path(sys.executable)))
+    return at
+
+
+@pytest.mark.parametrize("section", ["global", "install"])
+@pytest.mark.parametrize("name", ["target", "prefix", "root"])
+def test_a_pip_conf_that_leads_out_of_the_environment_is_named(pip, monkeypatch, tmp_path, section, name):
+    """Asked of the pip at hand."""
+    (tmp_path / "pip.conf").write_text(f"[{section}]\n{name} = /x\n[download]\n{name} = /y\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    with pytest.raises(Failure) as failure:
+        check_pip_settings(pip)
+    assert f"pip's setting {section}.{name} would" in str(failure.value) and is_one_sentence(
+        str(failure.value)
+    )
+
+
+def test_any_other_setting_of_pip_is_none_of_ours(pip, monkeypatch, tmp_path):
+    (tmp_path / "pip.conf").write_text(
+        "[global]\nroot-user-action = ignore\nproxy = http://proxy.example:3128\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_TARGET", "/x")
+    check_pip_settings(pip)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")

@@ -27,6 +27,7 @@ class Computer:
         self.pip_repairs = True
         self.on_check = lambda program: None
         self.on_pip = lambda arguments: None
+        self.on_settings = lambda: None
 
     @property
     def site(self):
@@ -67,6 +68,7 @@ class Computer:
 def computer(at, monkeypatch):
     made = Computer(at)
     monkeypatch.setattr(environment, "run_logged", made.run_logged)
+    monkeypatch.setattr(environment, "check_pip_settings", lambda at: made.on_settings())
     monkeypatch.setattr(environment, "ROOM_GB", 0)
     return made
 
@@ -152,6 +154,26 @@ def test_a_damaged_package_is_installed_anew(at, computer, run):
     (computer.site / "torch" / "a.py").unlink()
     assert run() == ["--no-deps --force-reinstall torch==2.8.0", *COMPLETE]
     assert not info.exists()
+
+
+@pytest.mark.parametrize("state", ["new", "damaged", "outdated"])
+def test_with_settings_that_lead_elsewhere_pip_installs_nothing(computer, checkout, run, state):
+    if state != "new":
+        run()
+    if state == "damaged":
+        info = add_package(computer.site, "torch", "2.8.0", {"torch/a.py": b"whole"})
+        (computer.site / "torch" / "a.py").unlink()
+    if state == "outdated":
+        (checkout / "backend" / "__init__.py").write_text("changed", encoding="utf-8")
+
+    def refuse():
+        raise Failure("pip's setting")
+
+    computer.on_settings = refuse
+    with pytest.raises(Failure, match="pip's setting"):
+        run()
+    assert computer.did == (["venv"] if state == "new" else [])
+    assert state != "damaged" or info.exists()
 
 
 def test_damage_to_painterly_itself_is_mended_from_the_checkout(computer, run):
