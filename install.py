@@ -23,7 +23,7 @@ from pathlib import Path
 
 from backend.installer.commands import Failure, explain_os_error, hand_over, say
 from backend.installer.environment import only_one, set_up
-from backend.krita_setup import install, krita_users, uninstall
+from backend.krita_setup import install, krita_users, snap_was_started, uninstall
 from plugin.painterly.protocol.places import RECORD, Places, places, recorded_home, usual_home
 
 CHECKOUT = Path(__file__).resolve().parent
@@ -70,6 +70,11 @@ def put_into_krita(at: Places) -> None:
                 "This Krita is a Flatpak, where Painterly was never tried: if its sandbox lacks this Python, use "
                 "Krita's AppImage or your system's own package of it."
             )
+    if snap_was_started():
+        say(
+            "A Krita from a Snap, where Painterly was never tried, does not see the plugin's folder: use Krita's AppImage "
+            "or your system's own package of it."
+        )
     if not users:
         say(
             "Krita was not found: install it, start it once and run install.py again, to put the plugin into it."

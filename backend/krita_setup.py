@@ -43,12 +43,12 @@ class KritaUser(NamedTuple):
 
 
 def krita_users() -> list[KritaUser]:
-    """The native Krita's folders first, then those of a Flatpak, if it was ever started."""
+    """The native Krita's folders first, then those of a Flatpak or of the Microsoft Store, if it was ever started."""
     home = Path.home()
     if os.name == "nt":
         roaming = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
         local = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-        return [KritaUser(roaming / "krita", local / "kritarc")]
+        return [KritaUser(roaming / "krita", local / "kritarc"), *_store_users(local)]
     if sys.platform == "darwin":
         library = home / "Library"
         return [KritaUser(library / "Application Support" / "krita", library / "Preferences" / "kritarc")]
@@ -59,6 +59,17 @@ def krita_users() -> list[KritaUser]:
     if flatpak.is_dir():
         users.append(KritaUser(flatpak / "data" / "krita", flatpak / "config" / "kritarc", flatpak=True))
     return users
+
+
+def _store_users(local: Path) -> list[KritaUser]:
+    """A program from the Store has its own AppData below the `local` one; the Store puts codes into its name."""
+    caches = sorted(local.glob("Packages/*Krita_*/LocalCache"))
+    return [KritaUser(cache / "Roaming" / "krita", cache / "Local" / "kritarc") for cache in caches]
+
+
+def snap_was_started() -> bool:
+    """Whether this user has a Krita from a Snap: it sees none of the folders of `krita_users`."""
+    return (Path.home() / "snap" / "krita").is_dir()
 
 
 def install(

@@ -248,6 +248,16 @@ def test_a_flatpak_is_told_of(calls, krita, capsys, monkeypatch):
     assert "Flatpak" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_snap_is_told_of(calls, krita, capsys, monkeypatch, tmp_path, there):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    if there:
+        (tmp_path / "snap" / "krita").mkdir(parents=True)
+    assert install.main([]) == 0
+    assert ("Snap" in capsys.readouterr().out) == there
+
+
 def test_for_which_pythons_pyzmq_lacks_is_told(calls, krita, capsys):
     assert install.main([]) == 0
     assert "no pyzmq for Python 3.8, 3.9 yet" in capsys.readouterr().out

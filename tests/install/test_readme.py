@@ -26,6 +26,6 @@ def test_links_lead_somewhere(target):
     assert (ROOT / target).exists()
 
 
-@pytest.mark.parametrize("option", ["--demo", "--test", "--where"])
+@pytest.mark.parametrize("option", ["--demo", "--test", "--where", "--uninstall"])
 def test_install_commands_are_shown(option):
     assert f"python3 install.py {option}" in TEXT

@@ -1,6 +1,7 @@
 """The installer runs on any Python 3.9 that has nothing installed; what it installs suits the same Pythons."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -12,8 +13,22 @@ import pytest
 from backend.installer.commands import NEWEST, OLDEST
 
 ROOT = Path(__file__).parents[2]
-PLACES = ROOT / "plugin" / "painterly" / "protocol" / "places.py"
-FILES = [ROOT / "install.py", PLACES, *sorted((ROOT / "backend" / "installer").glob("*.py"))]
+LISTED = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import install
+files = [module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
+print(json.dumps([file for file in files if file.startswith(sys.argv[1])]))
+"""
+
+
+def loaded() -> list:
+    """The project's files that install.py imports, on a Python without site-packages."""
+    command = [sys.executable, "-S", "-E", "-c", LISTED, str(ROOT)]
+    return sorted(map(Path, json.loads(subprocess.run(command, capture_output=True, check=True).stdout)))
+
+
+FILES = loaded()
 
 
 def imported(tree: ast.AST) -> set:
@@ -27,13 +42,20 @@ def imported(tree: ast.AST) -> set:
     return names
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_python_3_9_syntax_and_standard_library_alone(path):
     tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
     standard = getattr(sys, "stdlib_module_names", None)
     if standard is None:  # before Python 3.10
         pytest.fail("Run the tests with Python 3.10 or newer: this one cannot list its standard library.")
     assert imported(tree) - {"backend", "plugin"} <= set(standard)
+
+
+def test_the_files_are_all_that_the_installer_is_made_of():
+    names = {path.relative_to(ROOT).as_posix() for path in FILES}
+    told = {f"backend/installer/{name}.py" for name in ("__init__", "commands", "environment", "wanted")}
+    told |= {f"plugin/painterly/{name}.py" for name in ("__init__", "vendor", "protocol/places")}
+    assert told | {"install.py", "backend/krita_setup.py"} <= names
 
 
 def test_it_starts_on_a_bare_python(tmp_path):

@@ -261,6 +261,16 @@ def test_a_flatpak_that_was_started_is_known_as_one(monkeypatch, tmp_path):
     assert [user.flatpak for user in krita_setup.krita_users()] == [False, True]
 
 
+def test_a_krita_from_the_microsoft_store_has_folders_of_its_own(tmp_path):
+    """Where Store programs write that name AppData's Roaming and Local."""
+    assert krita_setup._store_users(tmp_path) == []
+    for name in ("49800Krita_krita4_vrcmy1yg3z64c", "PythonSoftwareFoundation.Python.3.11_qbz5n2kfra8p0"):
+        (tmp_path / "Packages" / name / "LocalCache").mkdir(parents=True)
+    cache = tmp_path / "Packages" / "49800Krita_krita4_vrcmy1yg3z64c" / "LocalCache"
+    wanted = KritaUser(cache / "Roaming" / "krita", cache / "Local" / "kritarc")
+    assert krita_setup._store_users(tmp_path) == [wanted]
+
+
 def test_folders_follow_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "d"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "c"))
