@@ -111,6 +111,7 @@ def _remove_all_but_data(at: Places) -> None:
             left.append(str(error.filename or user.resources))
     with contextlib.suppress(OSError):
         at.stamp.unlink(missing_ok=True)
+        at.data.rmdir()  # if nothing was painted
     for folder in (at.env, at.cache, at.log):
         shutil.rmtree(folder, ignore_errors=True)
     left += [str(path) for path in (at.stamp, at.env, at.cache, at.log) if path.exists()]
@@ -157,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if at != places():
         say(
-            f"Painterly is in {at.home}, from where the plugin in Krita was installed; PAINTERLY_HOME names another."
+            f"Painterly is in {at.home}, from where the plugin in Krita was installed; to have another, set PAINTERLY_HOME."
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

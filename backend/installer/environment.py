@@ -88,7 +88,7 @@ def check_home(at: Places) -> None:
     if strange:
         raise Failure(
             f"{at.home} holds {', '.join(strange)}, which Painterly did not make: set PAINTERLY_HOME to an empty or "
-            "new folder, and run install.py again."
+            "new folder, or to Painterly's, and run install.py again."
         )
 
 

@@ -119,6 +119,7 @@ def test_no_flag_puts_the_plugin_into_krita_and_uninstall_takes_all_away(calls, 
     at = places()
     for folder in (at.env, at.cache, at.log, at.data):
         folder.mkdir(parents=True)
+    (at.data / "painted.png").touch()
     at.lock.touch()
     assert install.main(["--uninstall"]) == 0
     assert not krita.installed.exists()
@@ -143,7 +144,8 @@ def test_a_home_with_what_others_put_there_is_refused(calls, krita, capsys, flag
 @pytest.mark.parametrize("sign", ["installed.json", "install.lock"])
 def test_a_home_made_by_an_earlier_version_is_known(calls, krita, sign):
     at = places()
-    at.env.mkdir(parents=True)
+    for folder in (at.env, at.data):
+        folder.mkdir(parents=True)
     (at.home / sign).touch()
     assert install.main([]) == 0
     assert install.main(["--uninstall"]) == 0
@@ -163,6 +165,7 @@ def test_the_usual_home_needs_no_sign(calls, krita, monkeypatch, tmp_path):
 def test_what_was_painted_keeps_its_home_painterlys(calls, krita):
     at = places()
     at.data.mkdir(parents=True)
+    (at.data / "painted.png").touch()
     at.lock.touch()
     assert install.main(["--uninstall"]) == 0
     assert sorted(path.name for path in at.home.iterdir()) == ["data", "install.lock"]
