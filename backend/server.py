@@ -139,12 +139,12 @@ class Server:
             return
         if isinstance(message, messages.Hello):
             self._welcome(peer_id, owner, message)
-        elif isinstance(message, messages.Ping):
-            self._peers.say(peer_id, messages.Pong(message.token))
         elif isinstance(message, messages.Ack):  # may well be a client's last message before it leaves
             self._desk.acknowledge(owner, message)
-        elif peer is None:
+        elif peer is None:  # also one whose broken line ZeroMQ mended: its Ping is how that is noticed
             self._peers.say(peer_id, messages.Failed("", messages.NOT_GREETED, "Say Hello first."))
+        elif isinstance(message, messages.Ping):
+            self._peers.say(peer_id, messages.Pong(message.token))
         elif isinstance(message, messages.Shutdown):
             self._shut_down(peer)
         else:

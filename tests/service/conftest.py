@@ -1,8 +1,11 @@
 """A real service in a process of its own, with the fake worker; ended and looked after when the test ends."""
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -136,6 +139,52 @@ class Client(Connection):
     def raw(self, *frames):
         """Sends frames as they are, past the codec."""
         self._socket.send_multipart(frames)
+
+
+class Line:
+    """A way to the service at `address` that can be cut; what comes after is let through again."""
+
+    def __init__(self, address: str):
+        host, _, port = address.rpartition("//")[2].rpartition(":")
+        self._there = (host, int(port))
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.address = "tcp://127.0.0.1:{}".format(self._door.getsockname()[1])
+        self._open = []
+        threading.Thread(target=self._let_in, daemon=True).start()
+
+    def __enter__(self) -> "Line":
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self._door.shutdown(socket.SHUT_RDWR)  # closing alone would not end the wait in it
+        self._door.close()
+        self.cut()
+
+    def cut(self) -> None:
+        ended, self._open = self._open, []
+        for end in ended:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _let_in(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here = self._door.accept()[0]
+                there = socket.create_connection(self._there)
+                self._open += [here, there]
+                for source, target in ((here, there), (there, here)):
+                    threading.Thread(target=_carry, args=(source, target), daemon=True).start()
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            data = source.recv(1 << 16)
+            if not data:
+                return
+            target.sendall(data)
 
 
 @pytest.fixture

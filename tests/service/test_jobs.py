@@ -4,11 +4,12 @@ import dataclasses
 import time
 from pathlib import Path
 
+from plugin.painterly import connection
 from plugin.painterly.connection import Connection
 from plugin.painterly.protocol import messages
 from plugin.painterly.protocol.messages import Accepted, Cancelled, Progress, Result
 from tests.fakes.backend import BABBLES, HANGS, job
-from tests.service.conftest import wait_until
+from tests.service.conftest import Line, wait_until
 
 
 def test_a_job_from_request_to_result(service):
@@ -190,16 +191,21 @@ def test_a_new_socket_takes_up_the_jobs_where_they_were(service):
     assert isinstance(client.last_word("a"), Result)
 
 
-def test_a_service_that_does_not_know_the_connection_is_greeted_and_told_again(service, monkeypatch):
-    client = service.client()
-    client.ready()
-    with monkeypatch.context() as silent:  # as when only the transport reconnected, under a new identity
-        silent.setattr(client, "_greet", lambda: None)
-        client._connect()
-    welcomes = sum(isinstance(m, messages.Welcome) for m in client.heard)
-    request = job("a", size=1024)
-    assert client.do(request).image == request.layer
-    assert sum(isinstance(m, messages.Welcome) for m in client.heard) == welcomes + 1
+def test_a_broken_line_loses_neither_the_running_job_nor_the_next(service, monkeypatch):
+    """Only the transport reconnects, under a new identity: the service does not know the connection."""
+    monkeypatch.setattr(connection, "PING_EVERY", 0.2)
+    endpoint = service.endpoint
+    with Line(endpoint.address) as line:
+        client = service.client(dataclasses.replace(endpoint, address=line.address))
+        client.submit(job("running", steps=20, milliseconds=50))
+        client.progress("running")
+        line.cut()
+        assert isinstance(client.last_word("running"), Result)
+        assert sum(isinstance(m, messages.Welcome) for m in client.heard) == 2
+        line.cut()
+        request = job("next", size=1024)
+        assert client.do(request).image == request.layer
+        client.close()
 
 
 def test_a_job_said_twice_runs_once(service):

@@ -133,7 +133,7 @@ class Shutdown:
 
 @dataclass(frozen=True)
 class Ping:
-    """Are you there? Either side may ask; the other answers at once."""
+    """Are you there? Either side may ask; the other answers at once (the service: once it was greeted)."""
 
     token: int
 
