@@ -1,5 +1,6 @@
 """The connection file and the question whether a process still lives."""
 
+import errno
 import json
 import os
 import stat
@@ -59,6 +60,33 @@ def test_a_damaged_field(tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "pid": "5"}))
     with pytest.raises(ProtocolError):
         Endpoint.read(path)
+
+
+def refuse(number):
+    def fails(*_):
+        raise OSError(number, os.strerror(number))
+
+    return fails
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_a_disk_that_cannot_be_asked_whether_all_is_written(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(os, "fsync", refuse(number))
+    endpoint().write(tmp_path / "connection.json")
+    assert Endpoint.read(tmp_path / "connection.json") == endpoint()
+
+
+@pytest.mark.parametrize("gone_too", [False, True])
+def test_a_disk_that_turns_out_to_be_full_is_told_and_leaves_the_old_file(tmp_path, monkeypatch, gone_too):
+    path = tmp_path / "connection.json"
+    endpoint().write(path)
+    monkeypatch.setattr(os, "fsync", refuse(errno.ENOSPC))
+    if gone_too:  # nor can what was begun be removed
+        monkeypatch.setattr(os, "unlink", refuse(errno.EACCES))
+    with pytest.raises(OSError) as caught:
+        endpoint(instance="new").write(path)
+    assert caught.value.errno == errno.ENOSPC
+    assert Endpoint.read(path) == endpoint() and (len(os.listdir(tmp_path)) == 1) != gone_too
 
 
 def test_a_process_is_known_by_its_start():

@@ -5,6 +5,7 @@ those of its folder, which is made for the user (and administrators) alone if it
 3.9.20, 3.10.15, 3.11.10, 3.12.4 or 3.13 on. In the user's profile they are the user's own anyway.
 """
 
+import contextlib
 import json
 import os
 import tempfile
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Dict
 
-from . import process
+from . import disk, process
 from .errors import ProtocolError
 
 
@@ -79,9 +80,9 @@ def write_private_json(path: os.PathLike, data: Dict[str, Any]) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(data, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
+            disk.flush(file)
         os.replace(temporary, str(target))
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(OSError):  # what went wrong first is to be told
+            os.unlink(temporary)
         raise
