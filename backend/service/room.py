@@ -20,6 +20,7 @@ _STRAY_SECONDS = 600.0
 # A room of another machine, in a home that several share: whether its service lives is seen only by the signs
 # that it gives with every sweep.
 _ELSEWHERE_SECONDS = 7 * 24 * 3600.0
+_OWNER, _EXCHANGE = "owner.json", "exchange"
 _LOG_TAIL = 4000
 _LOG_AT_MOST = 1 << 20  # bytes; what dead workers wrote beyond it is dropped when the next one starts
 
@@ -36,10 +37,10 @@ class Room:
         self.path = folder / instance
         self.path.mkdir(mode=0o700)
         owner = {"pid": os.getpid(), "started": process.started(os.getpid()), "machine": machine()}
-        self._owner = self.path / "owner.json"
+        self._owner = self.path / _OWNER
         write_private_json(self._owner, owner)
-        (self.path / "exchange").mkdir(mode=0o700)
-        self.exchange = Exchange(self.path / "exchange")
+        (self.path / _EXCHANGE).mkdir(mode=0o700)
+        self.exchange = Exchange(self.path / _EXCHANGE)
         self.log = self.path / "worker.log"
 
     @property
@@ -80,21 +81,32 @@ class Room:
                 self.exchange.remove(path.name)
 
     def close(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove(self.path)
+
+
+def _remove(path: Path) -> None:
+    """Takes a room away, last of all whose it was: what the system holds on to (Windows, as long as a client has a
+    result mapped) is then found by a later start."""
+    shutil.rmtree(path / _EXCHANGE, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for inside in sorted(path.iterdir(), key=lambda inside: inside.name == _OWNER):
+            inside.rmdir() if inside.is_dir() else inside.unlink()
+        path.rmdir()
 
 
 def _remove_dead(folder: Path) -> None:
     for path in folder.iterdir():
         try:
-            owner = read_json(path / "owner.json")
-        except (OSError, ProtocolError):
+            owner = read_json(path / _OWNER)
+            pid, started = int(owner["pid"]), owner["started"]
+        except (OSError, ProtocolError, KeyError, TypeError, ValueError):
             continue  # not a room, or one that is just being made
         if owner.get("machine", machine()) == machine():
-            dead = process.started(int(owner["pid"])) != owner["started"]
+            dead = process.started(pid) != started
         else:
-            dead = _age(path / "owner.json") > _ELSEWHERE_SECONDS
+            dead = _age(path / _OWNER) > _ELSEWHERE_SECONDS
         if dead:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
 
 
 def _age(path: Path) -> float:

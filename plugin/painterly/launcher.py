@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Dict, Optional
 
 from .job import Problem
 from .protocol.endpoint import Endpoint
 from .protocol.errors import ProtocolError
+from .protocol.exchange import SHARE_FROM
 from .protocol.places import places
 from .translation import tr
 
@@ -75,7 +77,7 @@ class Launcher:
             self._folder = Path(tempfile.mkdtemp(prefix="painterly-"))
             command = [
                 str(python), "-m", "backend", "serve",
-                "--connection-file", str(self._connection_file()), "--folder", str(self._folder / "room"),
+                "--connection-file", str(self._connection_file()), "--folder", str(self._pixel_folder()),
                 "--parent-pid", str(os.getpid()), "--end-with-stdin",
             ]  # fmt: skip
             self.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +130,7 @@ class Launcher:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+            self._remove_pixels()
         if self._folder is not None:
             # On Windows a worker that outlives the service for a moment has files open: they stay. (There
             # TemporaryDirectory raises, in some versions of Python a RecursionError.)
@@ -136,6 +139,38 @@ class Launcher:
 
     def _connection_file(self) -> Path:
         return self._folder / "connection.json"
+
+    def _pixel_folder(self) -> Path:
+        """Where the backend keeps pixels and clears away what killed ones left: a folder that all starts share, on
+        the disk of the rest, since a temporary folder may be memory. Only where no job's pixels could be written to
+        it, this start's own."""
+        shared = places().cache / "service"
+        return shared if _takes_pixels(shared) else self._folder / "service"
+
+    def _remove_pixels(self) -> None:
+        """After its end: those of a backend that could not do it itself, as always on Windows, where ending is
+        killing. The next start clears away the rest of its folder, once it sees whose it was."""
+        try:
+            exchange = Endpoint.read(self._connection_file()).exchange
+        except (OSError, ProtocolError):
+            return  # it has cleared away everything
+        if exchange:
+            shutil.rmtree(exchange, ignore_errors=True)
+
+
+def _takes_pixels(folder: Path) -> bool:
+    """Makes the folder, owner-only, and tries whether its disk has room for as little as goes there at all."""
+    probe = folder / "{}.tmp".format(uuid.uuid4().hex)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            with open(str(probe), "xb") as file:
+                file.write(bytes(SHARE_FROM))
+        finally:
+            probe.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _no_window() -> int:

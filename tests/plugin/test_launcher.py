@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 from plugin.painterly import launcher as module
 from plugin.painterly.job import Problem
 from plugin.painterly.protocol import places
+from plugin.painterly.protocol.endpoint import Endpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,6 +96,70 @@ def test_the_connection_file_is_private(launcher):
     launcher.start()
     path = wait_ready(launcher)
     assert path.stat().st_mode & 0o077 == 0 and path.parent.stat().st_mode & 0o077 == 0
+
+
+def exchange_of(path):
+    return Path(Endpoint.read(path).exchange)
+
+
+def test_pixels_go_to_the_disk_that_painterly_is_on(home, launcher):
+    """The system's temporary folder may be memory; and what is in the cache goes with --uninstall."""
+    launcher.start()
+    path = wait_ready(launcher)
+    assert places.places().cache in exchange_of(path).parents and home not in path.parents
+    assert (home / "cache" / "service").stat().st_mode & 0o077 == 0
+    exchange = exchange_of(path)
+    launcher.stop()
+    assert not exchange.parent.exists()
+
+
+@pytest.mark.parametrize("missing", ["folder", "room"])
+def test_where_the_cache_takes_no_pixels_they_go_to_the_temporary_folder(home, launcher, missing):
+    """As in a home of somebody else's, and as on a full disk."""
+    (home / "cache").mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if missing == "folder":
+        (home / "cache" / "service").touch()
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, limits[1]))
+    try:
+        launcher.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    path = wait_ready(launcher)
+    exchange = exchange_of(path)
+    assert path.parent in exchange.parents
+    assert missing == "folder" or not list((home / "cache" / "service").iterdir())
+    launcher.stop()
+    assert not exchange.exists()
+
+
+def test_a_service_that_was_killed_leaves_no_pixels(launcher):
+    """As always on Windows, where ending is killing; the rest of its folder goes with the next start."""
+    launcher.start()
+    exchange = exchange_of(wait_ready(launcher))
+    (exchange / "pixels").touch()
+    launcher._process.kill()
+    launcher._process.wait()
+    launcher.stop()
+    assert exchange.parent.exists() and not exchange.exists()
+    launcher.start()
+    wait_ready(launcher)
+    assert not exchange.parent.exists()
+
+
+def test_two_kritas_share_the_folder(home, launcher):
+    other = module.Launcher()
+    try:
+        rooms = []
+        for one in (launcher, other):
+            one.start()
+            rooms.append(exchange_of(wait_ready(one)).parent)
+        assert rooms[0].parent == rooms[1].parent and rooms[0] != rooms[1]
+        assert all(room.exists() for room in rooms)
+    finally:
+        other.stop()
+    assert rooms[0].exists() and not rooms[1].exists() and launcher.running
 
 
 def test_a_second_start_replaces_the_first(launcher):

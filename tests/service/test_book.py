@@ -88,6 +88,30 @@ def test_a_room_clears_away_the_dead_ones_and_strays(tmp_path, monkeypatch):
     assert not mine.path.exists()
 
 
+def test_a_room_that_the_system_holds_on_to_is_cleared_away_by_a_later_start(tmp_path, monkeypatch):
+    """As on Windows, while a client has a result in it mapped."""
+
+    def held(*_, **__):
+        raise PermissionError("in use")
+
+    first = room.Room(tmp_path, "first")
+    pixels = first.exchange.put([b"pixels"], "job")
+    with monkeypatch.context() as windows:
+        windows.setattr(os, "rmdir", held)
+        first.close()
+    assert first.path.exists() and not first.size_of([pixels])
+    monkeypatch.setattr(process, "started", lambda pid: "another process by now")
+    room.Room(tmp_path, "second")
+    assert not first.path.exists()
+
+
+@pytest.mark.parametrize("owner", [{}, {"pid": None, "started": ""}, {"pid": "x", "started": ""}])
+def test_what_only_looks_like_a_room_stops_no_service(tmp_path, owner):
+    write_private_json(tmp_path / "strange" / "owner.json", owner)
+    room.Room(tmp_path, "mine")
+    assert (tmp_path / "strange").exists()
+
+
 @pytest.mark.parametrize("days, kept", [(6, True), (8, False)])
 def test_a_room_of_another_machine_is_left_alone_while_it_gives_signs(tmp_path, monkeypatch, days, kept):
     """As in a home that several machines or containers share: their processes are not seen here."""
