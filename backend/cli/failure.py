@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-import time
 import traceback
 
+from plugin.painterly.protocol.logs import new_log
 from plugin.painterly.protocol.places import places
 
 EXIT_STOPPED = 130
@@ -18,14 +17,10 @@ class Stopped(Exception):
 
 def save_details(error: BaseException) -> str:
     """Writes the traceback to a log file; the rest of a sentence that says where, or why it could not."""
-    folder, name = places().log, time.strftime("error-%Y%m%d-%H%M%S-")
     details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # A name that no other file has: a batch may meet several errors in one second.
-        handle, path = tempfile.mkstemp(".log", name, folder)
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(f"{' '.join(sys.argv)}\n\n{details}")
+        with new_log(places().log, "error") as log:
+            log.write(f"{' '.join(sys.argv)}\n\n{details}".encode("utf-8", "backslashreplace"))
     except OSError as problem:
         return f"{error} (the details could not be saved: {problem.strerror})."
-    return f"the details are in {path}."
+    return f"the details are in {log.name}."

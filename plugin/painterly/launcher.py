@@ -7,12 +7,13 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import Dict, Optional
+from typing import BinaryIO, Dict, Optional
 
 from .job import Problem
 from .protocol.endpoint import Endpoint
 from .protocol.errors import ProtocolError
 from .protocol.exchange import SHARE_FROM
+from .protocol.logs import new_log
 from .protocol.places import places
 from .translation import tr
 
@@ -58,14 +59,11 @@ class Launcher:
         self._process: Optional[subprocess.Popen] = None
         self._folder: Optional[Path] = None
         self._started_at = 0.0
+        self.log_path = places().log  # the present start's own file, the folder of all before the first
 
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
-
-    @property
-    def log_path(self) -> Path:
-        return home() / "log" / "service.log"
 
     def start(self) -> None:
         """Starts a new process; raises Problem if that is not possible."""
@@ -80,8 +78,8 @@ class Launcher:
                 "--connection-file", str(self._connection_file()), "--folder", str(self._pixel_folder()),
                 "--parent-pid", str(os.getpid()), "--end-with-stdin",
             ]  # fmt: skip
-            self.log_path.parent.mkdir(parents=True, exist_ok=True)
-            with open(str(self.log_path), "wb") as log:
+            with self._new_log() as log:
+                self.log_path = Path(log.name)
                 self._process = subprocess.Popen(
                     command, cwd=str(home()), env=clean_environment(), creationflags=_no_window(),
                     stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
@@ -139,6 +137,13 @@ class Launcher:
 
     def _connection_file(self) -> Path:
         return self._folder / "connection.json"
+
+    def _new_log(self) -> BinaryIO:
+        """Of this start alone: two Kritas may be at work. Where logs cannot be written it goes with this start."""
+        try:
+            return new_log(places().log, "service")
+        except OSError:
+            return new_log(self._folder, "service")
 
     def _pixel_folder(self) -> Path:
         """Where the backend keeps pixels and clears away what killed ones left: a folder that all starts share, on

@@ -306,7 +306,7 @@ def test_a_bug_is_told_in_a_sentence_and_kept_in_a_log(painterly, files, tmp_pat
 
 
 def test_bugs_in_one_second_have_a_log_each(painterly, files, tmp_path, monkeypatch):
-    monkeypatch.setattr(time, "strftime", lambda form: "error-20200101-000000-")
+    monkeypatch.setattr(time, "strftime", lambda form: "20200101-000000")
     for _ in range(2):
         painterly("harmonize", *options(files), "--seed", Misfortune.BUG, "-o", tmp_path / "o.png")
     assert len(list(places().log.iterdir())) == 2

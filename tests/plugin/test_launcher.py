@@ -162,6 +162,29 @@ def test_two_kritas_share_the_folder(home, launcher):
     assert rooms[0].exists() and not rooms[1].exists() and launcher.running
 
 
+def test_each_start_has_a_log_of_its_own(home, launcher):
+    """Two Kritas may be at work; and one that is started anew does not lose why the backend ended before."""
+    other, logs = module.Launcher(), []
+    assert launcher.log_tail() == ""
+    try:
+        for one in (launcher, other, other):
+            one.start()
+            path = wait_ready(one)
+            logs.append((one.log_path, "painterly ready {}".format(path)))
+    finally:
+        other.stop()
+    assert len({path for path, _ in logs}) == 3
+    for path, words in logs:
+        assert path.parent == home / "log" and path.read_text().strip() == words
+
+
+def test_where_no_log_can_be_written_the_backend_starts_all_the_same(home, launcher):
+    (home / "log").touch()
+    launcher.start()
+    path = wait_ready(launcher)
+    assert launcher.log_path.parent == path.parent and str(path) in launcher.log_tail()
+
+
 def test_a_second_start_replaces_the_first(launcher):
     launcher.start()
     wait_ready(launcher)
@@ -206,8 +229,8 @@ def test_a_python_that_cannot_run_is_told(home, launcher):
     ("out of memory\npainterly ready /a/file.json\n\n", "out of memory"),
     ("painterly ready /a/file.json\n", "it left no message"),
 ])  # fmt: skip
-def test_that_it_was_ready_is_not_why_it_ended(launcher, log, words):
-    launcher.log_path.parent.mkdir(parents=True)
+def test_that_it_was_ready_is_not_why_it_ended(home, launcher, log, words):
+    launcher.log_path = home / "service.log"
     launcher.log_path.write_text(log)
     assert launcher.last_words().startswith(words)
 
