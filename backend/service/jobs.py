@@ -1,8 +1,9 @@
 """The jobs of a service: who waits, who runs, and the last words kept until they are acknowledged.
 
 Plain bookkeeping, no sockets. A job ends with exactly one last word (Result, Cancelled or Failed).
-Pixels of a result are a file in the exchange folder, so what is kept costs disk and not memory. Kept
-until the client's Ack, at most KEEP_SECONDS, and at most KEEP_BYTES in all (the oldest go first).
+Pixels of a result are a file in the exchange folder, so what is kept costs disk and not memory, unless the
+disk is full. Kept until the client's Ack, at most KEEP_SECONDS, and at most KEEP_BYTES on disk and KEEP_MEMORY
+in memory in all (the oldest go first).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from plugin.painterly.protocol.raster import Buffer
 
 KEEP_SECONDS = 24 * 3600.0
 KEEP_BYTES = 8 << 30
+KEEP_MEMORY = 4 << 30
 # Pixels of waiting jobs in the exchange, and those in memory (short ones, and all once the disk is full).
 WAITING_BYTES = 16 << 30
 WAITING_MEMORY = 4 << 30
@@ -49,7 +51,8 @@ class Job:
 
     @property
     def inline_bytes(self) -> int:
-        return sum(memoryview(frame).nbytes for frame in self.frames)
+        """What the request, then the last word, takes of memory."""
+        return sum(memoryview(frame).nbytes for frame in (*self.frames, *(self.last_word or ())))
 
 
 class JobBook:
@@ -123,9 +126,9 @@ class JobBook:
     def overdue(self) -> list[Job]:
         """Ended jobs that nobody acknowledged in time or that there is no more room for."""
         ended = sorted((job for job in self if job.last_word is not None), key=lambda job: -job.ended_at)
-        horizon, kept, result = time.monotonic() - KEEP_SECONDS, 0, []
+        horizon, on_disk, in_memory, result = time.monotonic() - KEEP_SECONDS, 0, 0, []
         for job in ended:
-            kept += job.kept_bytes
-            if job.ended_at < horizon or kept > KEEP_BYTES:
+            on_disk, in_memory = on_disk + job.kept_bytes, in_memory + job.inline_bytes
+            if job.ended_at < horizon or on_disk > KEEP_BYTES or in_memory > KEEP_MEMORY:
                 result.append(job)
         return result

@@ -15,10 +15,10 @@ def new_job(name, size=0, on_disk=0):
     return Job(name, "owner", b"peer", (bytes(size),), [], on_disk)
 
 
-def ended(book, name, ago, kept_bytes=0):
+def ended(book, name, ago, kept_bytes=0, word=b"word"):
     job = new_job(name)
     book.add(job)
-    book.finish(job, (b"word",), kept_bytes)
+    book.finish(job, (word,), kept_bytes)
     job.ended_at = time.monotonic() - ago
     return job
 
@@ -69,6 +69,15 @@ def test_what_is_kept_too_long_or_is_too_much_goes_oldest_first():
     ended(book, "new", 0, 1)
     book.add(new_job("waiting"))
     assert {job.id for job in book.overdue()} == {"old", "big", "small"}
+
+
+def test_results_in_memory_are_bounded_too(monkeypatch):
+    """There they are when the disk was full."""
+    monkeypatch.setattr(jobs, "KEEP_MEMORY", 1000)
+    book = JobBook(10)
+    for number, name in enumerate(("new", "older", "oldest")):
+        ended(book, name, number, word=bytes(400))
+    assert [job.id for job in book.overdue()] == ["oldest"]
 
 
 def test_a_room_clears_away_the_dead_ones_and_strays(tmp_path, monkeypatch):
