@@ -25,6 +25,8 @@ a plain socket would, on a busy machine up to nine times.
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import re
 import sys
 from pathlib import Path
 
@@ -33,6 +35,8 @@ import zmq
 from backend.service.jobs import KEEP_SECONDS
 from plugin.painterly.protocol.errors import ProtocolError
 from plugin.painterly.protocol.places import places
+
+_ADDRESS = re.compile(r"tcp://(?P<host>\[[^\][]+\]|[^\s:/\][]+):(?P<port>[0-9]+|\*)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,10 +89,17 @@ def _problem(args: argparse.Namespace) -> str:
     """What is wrong with the options taken together, in one sentence; empty if nothing is."""
     if args.invite and not (args.keys and args.bind):
         return "--invite needs --keys and, in --bind, the address that the client is to use."
+    if args.invite and _same_file(args.invite, args.keys):
+        return "--invite writes a file for the client; --keys stays here: name two files."
     if args.keys and args.connection_file:
         return "With --keys each client has its own connection file from --invite."
-    if args.bind and not _names_a_port(args.bind):
+    if args.bind and not _is_address(args.bind):
         return "--bind is tcp://HOST:PORT, with a port from 1 to 65535 or * for any that is free."
+    if args.invite and not _leads_here(args.bind):
+        return (
+            "With --invite, --bind is how the client reaches this machine: its name or number, and a port "
+            "from 1 to 65535."
+        )
     if args.bind and not args.keys and not args.bind.startswith(("tcp://127.0.0.1:", "tcp://[::1]:")):
         return "To be reached from other machines, --bind needs --keys."
     if not args.idle > 0 or args.queue < 1 or args.parent_pid < 0:  # nan, too, is not above 0
@@ -96,10 +107,24 @@ def _problem(args: argparse.Namespace) -> str:
     return ""
 
 
-def _names_a_port(address: str) -> bool:
-    """libzmq would take the last 16 bits of any number."""
-    port = address.rpartition(":")[2]
-    return port == "*" or (port.isdecimal() and 0 < int(port) < 1 << 16)
+def _is_address(address: str) -> bool:
+    """Of the port libzmq would take the last 16 bits of any number."""
+    parts = _ADDRESS.fullmatch(address)
+    return parts is not None and (parts["port"] == "*" or 0 < int(parts["port"]) < 1 << 16)
+
+
+def _leads_here(address: str) -> bool:
+    """Whether a client can go there: to listen everywhere, or at any free port, is no place."""
+    parts = _ADDRESS.fullmatch(address)
+    try:
+        nowhere = ipaddress.ip_address(parts["host"].strip("[]")).is_unspecified
+    except ValueError:  # a name
+        nowhere = parts["host"] == "*"
+    return parts["port"] != "*" and not nowhere
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _invite(args: argparse.Namespace) -> int:

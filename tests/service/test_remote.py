@@ -9,6 +9,7 @@ import sys
 import pytest
 import zmq
 
+from backend.__main__ import main
 from backend.service.keys import KeysFile
 from plugin.painterly.connection import Connection, ConnectionProblem
 from plugin.painterly.protocol import messages
@@ -21,6 +22,11 @@ from tests.fakes.backend import ROOT, job
 def painterly(*arguments, **more):
     command = [sys.executable, "-m", "backend", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, **more)
+
+
+def serve_main(keys, address, invitation):
+    """The exit code of an invitation."""
+    return main(["serve", "--keys", str(keys), "--bind", address, "--invite", str(invitation)])
 
 
 def test_invited_clients_are_served(start, tmp_path):
@@ -156,14 +162,51 @@ def test_a_name_whose_file_could_not_be_written_is_free(tmp_path):
         (["--bind", "tcp://127.0.0.1:999999"], "from 1 to 65535"),
         (["--bind", "tcp://127.0.0.1"], "from 1 to 65535"),
         (["--bind", "tcp://[::1]"], "from 1 to 65535"),
-        (["--bind", "tcp://127.0.0.1:x:5000"], "start"),
+        (["--bind", "tcp://127.0.0.1:x:5000"], "tcp://HOST:PORT"),
+        (["--bind", "127.0.0.1:5000"], "tcp://HOST:PORT"),
+        (["--bind", "tcp://:5000"], "tcp://HOST:PORT"),
+        (["--bind", "tcp://nowhere.invalid:5000", "--keys", "k.json"], "start"),
         (["--keys", "/proc/nowhere/k.json"], "start"),
     ],
 )
 def test_wrong_options_are_one_sentence(tmp_path, arguments, words):
+    arguments = [tmp_path / word if word.endswith(".json") else word for word in arguments]
     done = painterly("serve", "--folder", tmp_path, *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert words in done.stderr and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://gpu.example:*", "gpu.example:5555", "tcp://0.0.0.0:5555", "tcp://[::]:5555", "tcp://*:5555",
+     "tcp://[0::0]:5555"],
+)  # fmt: skip
+def test_nobody_is_invited_to_where_nobody_can_go(tmp_path, address):
+    keys, laptop = tmp_path / "keys.json", tmp_path / "laptop.json"
+    done = painterly("serve", "--keys", keys, "--bind", address, "--invite", laptop)
+    assert done.returncode == 2 and "--bind is" in done.stderr and done.stderr.count("\n") == 1
+    assert not keys.exists() and not laptop.exists()
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://gpu.example:5555", "tcp://192.0.2.7:1", "tcp://[2001:db8::7]:65535"]
+)
+def test_where_a_client_may_be_invited_to(tmp_path, address):
+    laptop = tmp_path / "laptop.json"
+    assert serve_main(tmp_path / "keys.json", address, laptop) == 0
+    assert Endpoint.read(laptop).address == address
+
+
+def test_the_services_own_keys_are_no_invitation(tmp_path):
+    """The sentence would tell to carry away the service's secret key."""
+    keys, link = tmp_path / "keys.json", tmp_path / "link.json"
+    assert serve_main(keys, "tcp://gpu.example:5555", keys) == 2 and not keys.exists()
+    before = KeysFile(keys).path.read_text()
+    link.symlink_to(keys)
+    os.link(keys, tmp_path / "same.json")
+    for same in (keys, link, tmp_path / "same.json"):
+        assert serve_main(keys, "tcp://gpu.example:5555", same) == 2
+    assert keys.read_text() == before
 
 
 def test_help_says_how():
