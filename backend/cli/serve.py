@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--connection-file",
         type=Path,
         metavar="FILE",
-        help=f"where to write it (default {here / 'connection.json'})",
+        help=f"where to write it (default {here / 'connection.json'})".replace("%", "%%"),
     )
     parser.add_argument(
         "--folder", type=Path, default=here, metavar="DIR", help="for private files while it runs"

@@ -215,6 +215,13 @@ def test_help_says_how():
     assert "a result is kept for one (24 hours at most)" in " ".join(done.stdout.split())
 
 
+def test_a_percent_sign_in_the_folders_name_is_no_format(tmp_path):
+    done = painterly(
+        "serve", "--help", env={**os.environ, "PAINTERLY_HOME": str(tmp_path / "100%"), "COLUMNS": "500"}
+    )
+    assert done.returncode == 0 and str(tmp_path / "100%" / "cache") in done.stdout, done.stderr
+
+
 def test_no_connection_file_no_connection(tmp_path):
     with pytest.raises(ConnectionProblem):
         Connection.open(tmp_path / "missing.json")
