@@ -90,8 +90,9 @@ class Server:
 
     # ---- the loop ------------------------------------------------------------------------------
 
-    def run(self, on_ready: Callable[[str, Path | None], None]) -> None:
-        """Serves until told to end. `on_ready(address, connection file)` is called once it listens."""
+    def run(self, on_ready: Callable[[str, Path | None], None]) -> str:
+        """Serves until there is a reason to end, and returns it, one sentence. `on_ready(address, connection file)`
+        is called once it listens."""
         for number in _endings():
             signal.signal(number, lambda *_: self._end("The service was told to end."))
         try:
@@ -101,6 +102,7 @@ class Server:
             self._turned_at = time.monotonic()
             while not self._ending:
                 self._turn()
+            return self._ending
         finally:
             self._close()
 

@@ -32,6 +32,7 @@ from pathlib import Path
 
 import zmq
 
+from backend.cli.telling import tell
 from backend.service.jobs import KEEP_SECONDS
 from plugin.painterly.protocol.errors import ProtocolError
 from plugin.painterly.protocol.places import places
@@ -149,7 +150,7 @@ def _serve(args: argparse.Namespace) -> int:
         idle_seconds=args.idle * 60,
         queue_limit=args.queue,
     )
-    Server(config).run(_say_ready)
+    tell(f"painterly: {Server(config).run(_say_ready)}")
     return 0
 
 

@@ -90,6 +90,25 @@ def test_a_folder_whose_name_the_logs_encoding_does_not_know(tmp_path):
     assert service.returncode == 0
 
 
+@pytest.mark.parametrize(
+    "option, why",
+    [
+        (["--idle", "0.01"], "The service was idle."),
+        (["--end-with-stdin"], "The program that started the service has ended."),
+    ],
+)
+def test_one_that_ends_by_itself_says_why(tmp_path, option, why):
+    done = subprocess.run(
+        [sys.executable, "-m", "backend", "serve", "--folder", str(tmp_path), *option],
+        cwd=backend.ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0 and done.stderr == f"painterly: {why}\n"
+
+
 def test_a_stale_connection_file_fools_nobody(start, tmp_path):
     first = start()
     stale, old_room = first.endpoint, first.exchange.parent
