@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Sequence
 
 from backend.service.jobs import Job, JobBook, QueueFull
@@ -57,6 +57,7 @@ class Desk:
             self._forget(job)
 
     def _take_job(self, peer: Peer, message: messages.Harmonize) -> None:
+        message, problem = _completed(message)
         frames = codec.encode(message, self._room.exchange, reuse=True)
         files = codec.shared_files(frames[0])
         known = self._book.get(message.job)
@@ -68,11 +69,11 @@ class Desk:
                 self._resume(peer, message.job)
             return
         job = Job(message.job, peer.owner, peer.id, frames, files, self._room.size_of(files))
+        if problem:
+            self._refuse(job, messages.INVALID_PARAMETER, problem)
+            return
         try:
-            parameters.resolve(changes=message.settings)
             self._book.add(job)
-        except parameters.InvalidParameter as error:
-            self._refuse(job, messages.INVALID_PARAMETER, str(error))
         except QueueFull as error:
             self._refuse(job, messages.BUSY, str(error))
 
@@ -254,3 +255,13 @@ class Desk:
         """The service ends: tells whoever has an unfinished job."""
         for job, _ in self._book.positions():
             self._peers.say(job.peer, messages.Failed(job.id, messages.SHUTTING_DOWN, sentence))
+
+
+def _completed(message: messages.Harmonize) -> tuple[messages.Harmonize, str]:
+    """The job with complete settings, those of the default preset where it names none (as a client of an earlier
+    release does of newer ones), and what is wrong with its own, if anything."""
+    try:
+        settings = parameters.resolve(changes=message.settings)
+    except parameters.InvalidParameter as error:
+        return message, str(error)
+    return replace(message, settings=settings), ""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from plugin.painterly import connection
 from plugin.painterly.connection import Connection
-from plugin.painterly.protocol import messages
+from plugin.painterly.protocol import messages, parameters
 from plugin.painterly.protocol.messages import Accepted, Cancelled, Progress, Result
-from tests.fakes.backend import BABBLES, HANGS, job
+from tests.fakes.backend import BABBLES, HANGS, WELL, job
 from tests.service.conftest import Line, wait_until
 
 
@@ -262,6 +262,15 @@ def test_a_wrong_setting_is_refused_at_the_door(service):
     failed = client.do(dataclasses.replace(request, settings={"nonsense": 1}))
     assert failed.kind == messages.INVALID_PARAMETER
     assert not list(service.exchange.iterdir())
+
+
+def test_settings_that_a_client_does_not_name_are_the_default_presets(service):
+    """As those that came after the client's release; the worker gets the complete set."""
+    request = job("partial", size=1024)
+    result = service.client().do(dataclasses.replace(request, settings={"seed": WELL, "feather": 0}))
+    assert isinstance(result, Result), result
+    default = parameters.PRESETS[parameters.DEFAULT_PRESET]
+    assert result.report["steps"] == default["first_iterations"]
 
 
 def test_the_queue_has_an_end(start):
