@@ -21,6 +21,7 @@ import zmq
 from backend.service.keys import DoorKeeper, KeyPair
 from backend.service.room import Room
 from plugin.painterly.protocol import codec, messages
+from plugin.painterly.protocol.errors import ProtocolError
 from plugin.painterly.protocol.messages import Message
 from plugin.painterly.protocol.raster import Buffer
 
@@ -31,6 +32,7 @@ _DOMAIN = "worker"
 _TRIES = 3  # starts in a row without a "ready" before giving up until the next job
 _PAUSE = 1.0  # seconds before the next start for each that failed
 _START_SECONDS = 180.0  # importing torch from a cold network disk takes a while
+_UPDATED = "Painterly was updated: start Krita, or the service that you started yourself, anew."
 _ROOT = Path(__file__).resolve().parents[2]
 VMSTAT = Path("/proc/vmstat")  # where Linux counts what it killed for want of memory
 
@@ -112,7 +114,13 @@ class Supervisor:
             frames = [frame.buffer for frame in self.socket.recv_multipart(zmq.DONTWAIT, copy=False)]
         except zmq.Again:
             return None
-        message = codec.decode_reply(frames, self._room.exchange)
+        try:
+            message = codec.decode_reply(frames, self._room.exchange)
+        except ProtocolError as error:
+            if error.kind != "version":
+                raise
+            self.message, self._tries = _UPDATED, _TRIES  # the next one would be no other
+            raise ProtocolError(_UPDATED, error.kind) from error
         if isinstance(message, messages.Status):
             self.state, self.device, self.message = message.worker, message.device, message.message
             self._tries = 0 if self.state == READY else self._tries

@@ -114,6 +114,26 @@ def test_a_worker_that_never_starts(start, command):
     assert client.last_word("again").kind == messages.WORKER_DIED
 
 
+LATER = """
+from plugin.painterly.protocol import codec
+codec.PROTOCOL += 1
+from tests.fakes import backend
+backend.main(["worker"])
+"""
+
+
+def test_a_worker_of_a_later_version_is_not_tried_again_and_again(start):
+    """As after an update, which a service that still runs does not take part in."""
+    service = start(worker_command=[sys.executable, "-c", LATER])
+    client = service.client()
+    for name in ("first", "again"):
+        failed = client.do(job(name))
+        assert failed.kind == messages.WORKER_DIED and "was updated: start Krita" in failed.message
+    told = [m for m in client.heard if isinstance(m, messages.Status)]
+    assert [m.worker for m in told] in (["failed", "starting", "failed"], ["starting", "failed"] * 2)
+    assert told[-1].message == failed.message
+
+
 def test_a_worker_that_the_system_does_not_let_start_again(start, tmp_path):
     """As when there is no memory for a new process: what is kept and the service itself live on."""
     program = tmp_path / "program"
