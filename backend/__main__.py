@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import re
 import sys
 from typing import NoReturn, Sequence
@@ -40,8 +39,6 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, help_line) in COMMANDS.items():
-        if importlib.util.find_spec(module) is None:
-            continue
         command = commands.add_parser(name, help=help_line, description=help_line, allow_abbrev=False)
         if name == chosen:
             importlib.import_module(module).add_arguments(command)

@@ -30,7 +30,6 @@ class Peer:
 
     id: bytes
     owner: str
-    client: str
     shares: bool
     number: int
     heard_at: float = field(default_factory=time.monotonic)
@@ -66,7 +65,7 @@ class Peers:
 
     def greet(self, peer_id: bytes, owner: str, hello: messages.Hello, may_share: bool) -> Peer:
         self._greetings += 1
-        peer = Peer(peer_id, owner, hello.client[:200], hello.shares and may_share, self._greetings)
+        peer = Peer(peer_id, owner, hello.shares and may_share, self._greetings)
         self._peers[peer_id] = peer
         return peer
 
