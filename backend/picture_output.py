@@ -7,7 +7,6 @@ WebP are written losslessly, so there they stay exact to the bit; JPEG is writte
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import shutil
@@ -21,6 +20,7 @@ import pyvips
 from backend import picture_color
 from backend.harmonize.errors import HarmonizeError
 from backend.pictures import GAIN_MAP, crop, has_utf8_name
+from plugin.painterly.protocol import disk
 from plugin.painterly.protocol.geometry import Box
 
 
@@ -65,9 +65,6 @@ FORMATS = {
 }
 # Loaders leave the file's packing here and savers would take it up again: one bit a sample for a mask.
 PACKING = ("bits-per-sample", "palette", "palette-bit-depth")
-
-# What a file system says that knows no fsync.
-NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 # Rows that are blended at a time: bounds the memory for floats, whatever the object's size.
 STRIP = 256
@@ -231,8 +228,4 @@ def _written(path: Path) -> Iterator[Path]:
 def _flush_to_disk(path: Path) -> None:
     """A disk may report that it is full only now; some network disks cannot be asked."""
     with path.open("rb+") as file:
-        try:
-            os.fsync(file.fileno())
-        except OSError as error:
-            if error.errno not in NO_FSYNC:
-                raise
+        disk.flush(file)
