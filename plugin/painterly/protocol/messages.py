@@ -68,7 +68,8 @@ class Harmonize:
     `job`: chosen by the client (uuid4). `painting`: what lies beneath, only the source window
     (`geometry.source_window`). `layer`: the pasted object, RGBA, relative to `painting`.
     `selection`: a MASK raster that limits the object further, or None for the whole layer.
-    `settings`: complete, from `parameters.resolve`; what is missing is as in the default preset. `want_preview`: Progress may carry previews.
+    `settings`: complete, from `parameters.resolve`; what is missing is as in the default preset.
+    `want_preview`: Progress may carry previews.
     `result_depth`: depth of the result ("U8", "U16", "F16", "F32"); integers come as BGRA, floats as RGBA.
     """
 
