@@ -45,10 +45,7 @@ class Connection:
     """
 
     def __init__(self, endpoint: Endpoint, client: str = "Painterly"):
-        if zmq is None:
-            raise ConnectionProblem(
-                f"ZeroMQ for this Python is missing ({_ZMQ_MISSING}): run install.py again."
-            )
+        _need_zmq()
         self.state = CONNECTING
         self.welcome: Optional[messages.Welcome] = None
         self.problem: Optional[messages.Failed] = None
@@ -68,6 +65,7 @@ class Connection:
     @classmethod
     def open(cls, path: Path, client: str = "Painterly") -> "Connection":
         """A connection to the service whose connection file is `path`; raises ConnectionProblem."""
+        _need_zmq()  # without it there are none of its errors to catch either
         try:
             endpoint = Endpoint.read(path)
         except (OSError, ProtocolError) as error:
@@ -262,3 +260,8 @@ class Connection:
             self.state = LOST
             self._asked = self._heard = now
             self._connect()
+
+
+def _need_zmq() -> None:
+    if zmq is None:
+        raise ConnectionProblem(f"ZeroMQ for this Python is missing ({_ZMQ_MISSING}): run install.py again.")

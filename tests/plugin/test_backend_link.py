@@ -126,3 +126,14 @@ def test_a_backend_of_another_version_is_told_in_its_words(driver, monkeypatch):
     task = driver.session.harmonize_active()
     assert driver.finish(task) == [tasks.FAILED]
     assert "install the same Painterly" in task.jobs[0].message
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_that_zeromq_is_missing_is_a_sentence(driver, elsewhere, monkeypatch, where):
+    monkeypatch.setattr(connection, "zmq", None)
+    monkeypatch.setattr(connection, "_ZMQ_MISSING", "No module named 'zmq'", raising=False)
+    driver.session.settings.connection_file = elsewhere[1] if where == "elsewhere" else ""
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    said = "ZeroMQ for this Python is missing (No module named 'zmq'): run install.py again."
+    assert said in task.jobs[0].message and backend_text(driver.link) == said
