@@ -15,6 +15,7 @@ from .protocol.endpoint import Endpoint
 from .protocol.errors import ProtocolError
 from .protocol.exchange import Exchange
 from .protocol.messages import Message
+from .translation import tr
 
 try:
     import zmq
@@ -69,13 +70,17 @@ class Connection:
         try:
             endpoint = Endpoint.read(path)
         except (OSError, ProtocolError) as error:
-            raise ConnectionProblem(f"The connection file cannot be read: {error}") from None
+            raise ConnectionProblem(
+                tr("The connection file cannot be read: {problem}", problem=error)
+            ) from None
         if not endpoint.alive:
-            raise ConnectionProblem(f"The service that wrote {path} has ended: start it again.")
+            raise ConnectionProblem(tr("The service that wrote {path} has ended: start it again.", path=path))
         try:
             return cls(endpoint, client)
         except (zmq.ZMQError, ValueError) as error:  # an address or a key that is none
-            raise ConnectionProblem(f"The connection file {path} is damaged: {error}") from None
+            raise ConnectionProblem(
+                tr("The connection file {path} is damaged: {problem}", path=path, problem=error)
+            ) from None
 
     def __del__(self) -> None:
         """One that was dropped unclosed must not freeze its program: libzmq would wait for its messages."""
@@ -141,7 +146,7 @@ class Connection:
                     self._put_back = news[number + 1 :]
                     return message
                 on_message(message)
-        raise ConnectionProblem(f"The job did not end within {timeout:g} seconds.")
+        raise ConnectionProblem(tr("The job did not end within {seconds:g} seconds.", seconds=timeout))
 
     def greeting(self, on_look: Callable[[], None] = lambda: None) -> messages.Welcome:
         """Blocks until `welcome` came and returns it; all news until then are kept for `poll`.
@@ -176,7 +181,7 @@ class Connection:
                 asked, lost = now, not self._endpoint.alive
             if lost:
                 raise ConnectionProblem(
-                    "The service does not answer: it has ended or does not take this key."
+                    tr("The service does not answer: it has ended or does not take this key.")
                 )
 
     def _connect(self) -> None:
@@ -211,7 +216,7 @@ class Connection:
             self._socket.send_multipart(frames, flags=zmq.DONTWAIT, copy=False)
         except zmq.Again:
             raise ConnectionProblem(
-                "The service takes no more messages: it has ended, hangs or does not take this key."
+                tr("The service takes no more messages: it has ended, hangs or does not take this key.")
             ) from None
 
     def _receive(self) -> Optional[Message]:
@@ -264,4 +269,6 @@ class Connection:
 
 def _need_zmq() -> None:
     if zmq is None:
-        raise ConnectionProblem(f"ZeroMQ for this Python is missing ({_ZMQ_MISSING}): run install.py again.")
+        raise ConnectionProblem(
+            tr("ZeroMQ for this Python is missing ({problem}): run install.py again.", problem=_ZMQ_MISSING)
+        )

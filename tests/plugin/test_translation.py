@@ -10,12 +10,10 @@ from plugin.painterly import translation
 from plugin.painterly.translation import tr
 
 PLUGIN = Path(__file__).resolve().parents[2] / "plugin" / "painterly"
-# Said to engineers, in English: the bug report; and the contract, whose words come from the backend.
-NOT_FOR_ARTISTS = {PLUGIN / "diagnostics.py", PLUGIN / "connection.py"}
+# Said to engineers, in English: the bug report; and the contract, whose words both ends share.
+NOT_FOR_ARTISTS = {PLUGIN / "diagnostics.py", PLUGIN / "protocol"}
 FILES = sorted(
-    path
-    for path in PLUGIN.rglob("*.py")
-    if path not in NOT_FOR_ARTISTS and PLUGIN / "protocol" not in path.parents
+    path for path in PLUGIN.rglob("*.py") if not NOT_FOR_ARTISTS.intersection([path, *path.parents])
 )
 # Names of Krita's, not said to anybody.
 KRITAS_WORDS = {"pass through"}
