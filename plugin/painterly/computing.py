@@ -1,5 +1,6 @@
 """Jobs at the backend: handed over, followed, acknowledged; or failed with a sentence if it dies."""
 
+import traceback
 from dataclasses import replace
 from typing import Dict, Generator, Tuple
 
@@ -56,8 +57,16 @@ class Computing:
         except Problem as problem:
             self._lose_backend(str(problem))
             return
+        except Exception:  # a fault of ours on this line must not stop what needs none
+            trace = traceback.format_exc()
+            self.link.stop()
+            self._lose_backend(tasks.fault(), trace)
+            return
         for message in news:
-            self._take(message)
+            try:
+                self._take(message)
+            except Exception:
+                self._break_off(message, traceback.format_exc())
         if news or self._look() != before:
             self._notice.changed()
 
@@ -115,11 +124,20 @@ class Computing:
         if isinstance(message, (messages.Cancelled, messages.Failed)):
             self.acknowledge(job)
 
-    def _lose_backend(self, why: str) -> None:
+    def _break_off(self, message: messages.Message, trace: str) -> None:
+        """What was said of a job could not be taken in: the job failed, nothing more of it is wanted."""
+        job = self._sent[message.job]
+        job.end(tasks.FAILED, tasks.fault(), trace)
+        if isinstance(message, messages.LAST_WORDS):
+            self.acknowledge(job)
+        else:
+            self.link.cancel(job.id)
+
+    def _lose_backend(self, why: str, detail: str = "") -> None:
         """The backend died: its jobs failed, the next one starts it anew."""
         for job in self._sent.values():
             if job.result is None and not job.ended:
-                job.end(tasks.FAILED, tr("{problem} Harmonize again to start it anew.", problem=why))
+                job.end(tasks.FAILED, tr("{problem} Harmonize again to start it anew.", problem=why), detail)
         self._sent.clear()
         self._notice.say(why)
 

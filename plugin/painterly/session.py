@@ -208,7 +208,7 @@ class Session:
         return True
 
     def _break_off(self, key: int, trace: str) -> None:
-        sentence = tr("Something unexpected happened: use “Copy diagnostics” and report it.")
+        sentence = tasks.fault()
         for job in [job for task in self.tasks if id(task) == key for job in task.jobs if not job.ended]:
             if job.result is not None:
                 self._running[id(job)] = self._delivery.rescue(job, sentence)

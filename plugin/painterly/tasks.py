@@ -136,5 +136,10 @@ class Homeless:
     path: str
 
 
+def fault() -> str:
+    """What the artist is told of a fault of ours; the trace belongs into the job's `detail`."""
+    return tr("Something unexpected happened: use “Copy diagnostics” and report it.")
+
+
 def style_name(style: Value) -> str:
     return tr("style {style}", style=style if style == AUTO else "{:g}".format(style))

@@ -359,19 +359,3 @@ def test_closing_ends_the_backend(driver):
     process = driver.launcher._process
     driver.session.close()
     assert process.poll() is not None
-
-
-def test_a_fault_of_ours_ends_the_job_and_keeps_its_result(driver):
-    behave(driver)
-
-    def broken(origin, result, name, mode):
-        yield
-        raise TypeError("a bug")
-
-    place, driver.canvas.place = driver.canvas.place, broken
-    task = driver.session.harmonize_active()
-    assert driver.finish(task) == [tasks.FAILED]
-    assert "a bug" in task.jobs[0].detail and len(driver.session.homeless) == 1
-    assert task.jobs[0].result is None
-    driver.canvas.place = place
-    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]

@@ -1,0 +1,63 @@
+"""Faults of ours and memory that runs out: they end their own job, and everything else goes on."""
+
+import pytest
+
+from plugin.painterly import tasks
+from plugin.painterly.computing import Computing
+from plugin.painterly.protocol import messages
+
+from .fakes import source
+from .test_session import behave
+
+FAULT = "Something unexpected happened: use “Copy diagnostics” and report it."
+
+
+@pytest.mark.parametrize("kind", [messages.Accepted, messages.Result])
+def test_what_cannot_be_taken_in_ends_its_job_and_no_other(driver, monkeypatch, kind):
+    behave(driver, steps=10, milliseconds=10)
+    first = driver.session.harmonize_active()
+    driver.canvas.selected = [source("other")]
+    other = driver.session.harmonize_active()
+    take = Computing._take
+
+    def short_of_memory(computing, message):
+        if message.job == first.jobs[0].id and isinstance(message, kind):
+            raise MemoryError("no room")
+        take(computing, message)
+
+    monkeypatch.setattr(Computing, "_take", short_of_memory)
+    assert driver.finish(first) == [tasks.FAILED]
+    assert first.jobs[0].message == FAULT and "no room" in first.jobs[0].detail
+    assert driver.finish(other) == [tasks.DONE]
+    driver.until(lambda: not driver.session._computing._sent)
+
+
+def test_a_fault_on_the_line_ends_its_jobs_and_the_next_one_works(driver, monkeypatch):
+    behave(driver, steps=500, milliseconds=20)
+    task = driver.session.harmonize_active()
+    driver.running(task)
+
+    def broken():
+        raise OSError("no such socket")
+
+    monkeypatch.setattr(driver.link._connection, "poll", broken)
+    assert driver.finish(task) == [tasks.FAILED]
+    assert FAULT in task.jobs[0].message and "no such socket" in task.jobs[0].detail
+    behave(driver)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+
+
+def test_a_fault_of_ours_ends_the_job_and_keeps_its_result(driver):
+    behave(driver)
+
+    def broken(origin, result, name, mode):
+        yield
+        raise TypeError("a bug")
+
+    place, driver.canvas.place = driver.canvas.place, broken
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    assert "a bug" in task.jobs[0].detail and len(driver.session.homeless) == 1
+    assert task.jobs[0].result is None
+    driver.canvas.place = place
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
