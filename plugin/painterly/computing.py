@@ -8,11 +8,14 @@ from . import tasks
 from .job import WAITING, Export, Problem
 from .notice import Notice
 from .protocol import codec, messages
+from .protocol.raster import Placed
 from .tasks import Job, Task
 from .translation import tr
 
 # Bytes of a raster; what is larger would be refused on the way.
 LARGEST = codec.REQUEST_LIMITS.buffer
+# Bytes of a result that are copied in one step: a few milliseconds.
+PIECE = 1 << 21
 
 Steps = Generator[object, None, None]
 
@@ -43,6 +46,8 @@ class Computing:
                     # Nobody answers; the connection tells it again once somebody does.
                     job.end(tasks.CANCELLED, tr("Cancelled."))
                 yield WAITING
+            if job.result is not None:
+                job.result = yield from _own(job.result)
         except Problem as problem:
             job.end(tasks.FAILED, str(problem))
         if job.state == tasks.FAILED:
@@ -114,9 +119,7 @@ class Computing:
             job.position, job.seconds_left = 0, message.seconds_left
             job.preview = message.preview or job.preview
         elif isinstance(message, messages.Result):
-            # A copy of our own: the backend may take its memory back once it is told that we have it.
-            raster = replace(message.image.raster, data=bytes(message.image.raster.data))
-            job.result, job.report = replace(message.image, raster=raster), message.report
+            job.result, job.report = message.image, message.report
         elif isinstance(message, messages.Cancelled):
             job.end(tasks.CANCELLED, tr("Cancelled."))
         elif isinstance(message, messages.Failed):
@@ -140,6 +143,15 @@ class Computing:
                 job.end(tasks.FAILED, tr("{problem} Harmonize again to start it anew.", problem=why), detail)
         self._sent.clear()
         self._notice.say(why)
+
+
+def _own(image: Placed) -> Generator[None, None, Placed]:
+    """Steps that return a copy: the backend may take its memory back once it is told that we have it."""
+    given, data = memoryview(image.raster.data).cast("B"), bytearray()
+    for start in range(0, len(given), PIECE):
+        data += given[start : start + PIECE]
+        yield
+    return replace(image, raster=replace(image.raster, data=data))
 
 
 def _check_size(export: Export) -> None:

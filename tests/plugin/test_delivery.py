@@ -172,6 +172,33 @@ def test_a_result_that_is_just_written_when_krita_ends_is_one_file(driver, monke
     assert len(writes) == 1 and writes[0].exists()
 
 
+def slowly_copied(driver, monkeypatch):
+    """A job whose result, 256 bytes, came just now and is copied a quarter a tick."""
+    monkeypatch.setattr("plugin.painterly.computing.PIECE", 64)
+    monkeypatch.setattr("plugin.painterly.session.TICK_SECONDS", 0)
+    behave(driver)
+    (job,) = driver.session.harmonize_active().jobs
+    driver.until(lambda: job.result is not None)
+    return job
+
+
+def test_a_result_is_copied_a_piece_at_a_time(driver, monkeypatch):
+    job, ticks = slowly_copied(driver, monkeypatch), 0
+    while job.state == tasks.RUNNING:
+        driver.session.tick()
+        ticks += 1
+    assert ticks == 4
+    driver.until(lambda: not driver.session.busy)
+    (entry,) = driver.session.history
+    assert bytes(entry.result.raster.data) == b"\x09" * 256
+
+
+def test_a_result_that_is_just_copied_when_krita_ends_becomes_a_file(driver, monkeypatch):
+    slowly_copied(driver, monkeypatch)
+    driver.session.close()
+    assert [bytes(result.raster.data) for result, _ in driver.canvas.saved] == [b"\x09" * 256]
+
+
 @pytest.mark.parametrize("variants", [False, True])
 def test_no_pixels_are_kept_beside_the_history(driver, monkeypatch, variants):
     monkeypatch.setattr("plugin.painterly.delivery.HISTORY_BYTES", 600)

@@ -47,6 +47,20 @@ def test_a_fault_on_the_line_ends_its_jobs_and_the_next_one_works(driver, monkey
     assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
 
 
+def test_a_result_that_memory_is_too_short_for_becomes_a_file(driver, monkeypatch):
+    behave(driver)
+
+    class Short(bytearray):
+        def __iadd__(self, piece):
+            raise MemoryError("no room")
+
+    monkeypatch.setattr("plugin.painterly.computing.bytearray", Short, raising=False)
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    assert "no room" in task.jobs[0].detail and driver.session.message.startswith(FAULT)
+    assert [bytes(result.raster.data) for result, _ in driver.canvas.saved] == [b"\x09" * 256]
+
+
 def test_a_fault_of_ours_ends_the_job_and_keeps_its_result(driver):
     behave(driver)
 
