@@ -105,8 +105,11 @@ class BackendLink:
                 before.join()
             try:
                 connection.submit(request)
-            except (ConnectionProblem, OSError) as problem:
-                self._refused = tr("The job could not be handed to the backend: {problem}", problem=problem)
+            except (
+                Exception
+            ) as problem:  # whatever it is, nobody else hears of it: the job would wait for ever
+                words = str(problem) or type(problem).__name__
+                self._refused = tr("The job could not be handed to the backend: {problem}", problem=words)
 
         if connection is not None:
             self._handing_over = threading.Thread(target=hand_over, daemon=True)

@@ -47,6 +47,22 @@ def test_a_fault_on_the_line_ends_its_jobs_and_the_next_one_works(driver, monkey
     assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
 
 
+@pytest.mark.parametrize("fault", [MemoryError(), ValueError("no such thing")])
+def test_a_job_that_cannot_be_handed_over_fails_and_the_next_one_works(driver, monkeypatch, fault):
+    behave(driver)
+    driver.finish(driver.session.harmonize_active())
+
+    def refuse(request):
+        raise fault
+
+    monkeypatch.setattr(driver.link._connection, "submit", refuse)
+    task = driver.session.harmonize_active()
+    assert driver.finish(task) == [tasks.FAILED]
+    said = "could not be handed to the backend: {}".format(str(fault) or "MemoryError")
+    assert said in task.jobs[0].message
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+
+
 def test_a_result_that_memory_is_too_short_for_becomes_a_file(driver, monkeypatch):
     behave(driver)
 
