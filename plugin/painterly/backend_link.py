@@ -1,5 +1,6 @@
 """The session's line to the backend: started on first use, watched, started again after it died."""
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -12,6 +13,8 @@ from .launcher import Launcher
 from .protocol import messages
 from .protocol.messages import Message
 from .translation import tr
+
+Say = Callable[[Connection], None]
 
 STOPPED, STARTING, READY, LOST = "stopped", "starting", "ready", "lost"
 
@@ -34,6 +37,7 @@ class BackendLink:
         self._remote = ""  # the connection file of a backend elsewhere that is in use
         self._handing_over: Optional[threading.Thread] = None
         self._refused = ""
+        self._to_say: List[Say] = []  # once the thread has handed over
 
     @property
     def ready(self) -> bool:
@@ -86,6 +90,7 @@ class BackendLink:
                 raise Problem(
                     tr("The backend ended unexpectedly: {words}", words=self._launcher.last_words())
                 )
+            self._say_all()
             news = [message for message in self._connection.poll() if self._is_for_session(message)]
             self._look_at_line()
             return news
@@ -97,7 +102,10 @@ class BackendLink:
             raise
 
     def submit(self, request: messages.Harmonize) -> None:
-        """Hands over a job. Large pixels are written in a thread; until they are, `poll` has no news."""
+        """Hands over a job. Large pixels are written in a thread; until they are, `poll` has no news.
+
+        What is said meanwhile waits for it.
+        """
         connection, before = self._connection, self._handing_over
 
         def hand_over() -> None:
@@ -125,8 +133,13 @@ class BackendLink:
         """Ends the backend that was started here, and the connection."""
         self._wait_for_thread()
         if self._connection is not None:
+            with contextlib.suppress(
+                Exception
+            ):  # a backend elsewhere should not go on with what was cancelled
+                self._say_all()
             self._connection.close()
             self._connection = None
+        self._to_say = []
         self._launcher.stop()
         self.state = STOPPED
 
@@ -142,16 +155,22 @@ class BackendLink:
             self._handing_over = None
         self._refused = ""
 
-    def _say(self, action: Callable[[Connection], None]) -> None:
+    def _say(self, action: Say) -> None:
         if self._connection is None:
             return
-        if self._handing_over is not None:
-            self._handing_over.join()
+        self._to_say.append(action)
+        if self._handing_over is not None and self._handing_over.is_alive():
+            return  # `poll` says it then
         try:
-            action(self._connection)
+            self._say_all()
         except ConnectionProblem as problem:
             self._fail(str(problem))
             raise Problem(str(problem)) from None
+
+    def _say_all(self) -> None:
+        waiting, self._to_say = self._to_say, []
+        for action in waiting:
+            action(self._connection)
 
     def _is_for_session(self, message: Message) -> bool:
         """Keeps the state up to date; true for what is about a job."""

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,43 @@ def test_that_zeromq_is_missing_is_a_sentence(driver, elsewhere, monkeypatch, wh
     assert driver.finish(task) == [tasks.FAILED]
     said = "ZeroMQ for this Python is missing (No module named 'zmq'): run install.py again."
     assert said in task.jobs[0].message and backend_text(driver.link) == said
+
+
+@pytest.fixture
+def slow_hand_over(driver, monkeypatch):
+    """A connected driver whose jobs are handed over only once this event is set."""
+    behave(driver)
+    driver.finish(driver.session.harmonize_active())
+    released, submit = threading.Event(), driver.link._connection.submit
+    monkeypatch.setattr(
+        driver.link._connection, "submit", lambda request: (released.wait(5), submit(request))
+    )
+    behave(driver, steps=500, milliseconds=20)
+    yield released
+    released.set()
+
+
+def cancelled_meanwhile(driver):
+    """A task that is cancelled while it is handed over."""
+    task = driver.session.harmonize_active()
+    driver.until(lambda: driver.link._handing_over is not None)
+    driver.session.cancel()
+    driver.session.tick()
+    assert driver.link._handing_over.is_alive(), "Krita stood still until all was written"
+    return task
+
+
+def test_cancelled_while_it_is_handed_over_a_job_holds_nothing_up(driver, slow_hand_over):
+    task = cancelled_meanwhile(driver)
+    slow_hand_over.set()
+    assert driver.finish(task) == [tasks.CANCELLED]
+
+
+def test_what_was_cancelled_while_it_was_handed_over_is_so_when_krita_ends(
+    driver, slow_hand_over, monkeypatch
+):
+    task, said = cancelled_meanwhile(driver), []
+    monkeypatch.setattr(driver.link._connection, "cancel", said.append)
+    slow_hand_over.set()
+    driver.session.close()
+    assert said == [task.jobs[0].id]
