@@ -31,6 +31,9 @@ class Computing:
 
     def run(self, job: Job, task: Task, export: Export) -> Steps:
         """Until the backend's last word; then the job has a result or has ended."""
+        if task.cancelled:
+            job.end(tasks.CANCELLED, tr("Cancelled."))
+            return
         try:
             _check_size(export)
             yield from self._start_backend(job, task)

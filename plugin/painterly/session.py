@@ -317,13 +317,30 @@ class Session:
         self._notice.changed()
         wish = ExportWish(int(job.values["resolution"]), painting, tuple(without), job.selected)
         try:
-            export = yield from self._canvas.export(job.source, wish)
+            export = yield from _unless_cancelled(self._canvas.export(job.source, wish), task)
         except Problem as problem:
             job.end(tasks.FAILED, str(problem))
             self._notice.message = str(problem)
             return None
+        if export is None:
+            job.end(tasks.CANCELLED, tr("Cancelled."))
+            return None
         job.origin = export.origin
         return export
+
+
+def _unless_cancelled(
+    steps: Generator[object, None, Export], task: Task
+) -> Generator[object, None, Optional[Export]]:
+    """Runs the steps; None if the task is cancelled before they end."""
+    while not task.cancelled:
+        try:
+            step = next(steps)
+        except StopIteration as stop:
+            return stop.value
+        yield step
+    steps.close()
+    return None
 
 
 def _is_same(job: Job, other: Job) -> bool:

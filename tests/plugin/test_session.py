@@ -90,15 +90,6 @@ def test_the_backend_killed_mid_job_is_told_and_started_again(driver):
     assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
 
 
-def test_cancel_ends_a_running_job(driver):
-    behave(driver, backend.WELL, steps=500, milliseconds=20)
-    task = driver.session.harmonize_active()
-    driver.running(task)
-    driver.session.cancel()
-    assert driver.finish(task) == [tasks.CANCELLED]
-    assert driver.canvas.placed == []
-
-
 def test_a_batch_gives_each_layer_its_own_result_or_error(driver):
     behave(driver)
     driver.canvas.selected = [source("low"), source("void"), source("high")]
@@ -134,16 +125,6 @@ def test_a_batch_without_the_others_leaves_their_results_out_too(driver):
     driver.canvas.selected = [source("low"), source("high")]
     driver.finish(driver.session.harmonize_selected())
     assert driver.canvas.wishes[1][1].without == ("{low}", "{high}", "{result of low (harmonized)}")
-
-
-def test_cancel_keeps_what_a_batch_has_done(driver):
-    behave(driver, steps=25, milliseconds=20)
-    driver.canvas.selected = [source("low"), source("middle"), source("high")]
-    task = driver.session.harmonize_selected()
-    driver.until(lambda: task.jobs[1].state == tasks.RUNNING)
-    driver.session.cancel()
-    assert driver.finish(task) == [tasks.DONE, tasks.CANCELLED, tasks.CANCELLED]
-    assert len(driver.canvas.placed) == 1
 
 
 def test_variants_are_one_export_and_one_group(driver):
