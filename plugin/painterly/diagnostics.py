@@ -25,4 +25,6 @@ def report(session: Session, krita: str) -> str:
     for task in session.tasks:
         for job in task.jobs:
             lines.append("Job {}: {} {} {}".format(job.id[:8], job.state, job.message, job.detail).rstrip())
+    if session.fault:
+        lines.append("Fault while showing: {}".format(session.fault.rstrip()))
     return "\n".join(lines + ["", "End of the backend's log:", link.log_tail])

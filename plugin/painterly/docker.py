@@ -60,8 +60,18 @@ class PainterlyDocker(host.DockWidget):
         try:
             self.panel.refresh()
         except RuntimeError:
+            if self._is_there():
+                raise  # a fault of ours
             # The window was closed and its widgets deleted; the session outlives them.
             self._session.unsubscribe(self._refresh)
+
+    def _is_there(self) -> bool:
+        """Whether Qt has not deleted it yet."""
+        try:
+            self.objectName()
+        except RuntimeError:
+            return False
+        return True
 
 
 class Panel(Tabbed):

@@ -1,15 +1,19 @@
 """The last sentence for the artist, and everybody who wants to hear when something changed."""
 
+import traceback
 from typing import Callable, List
+
+from .tasks import fault
 
 Observer = Callable[[], None]
 
 
 class Notice:
-    """`message` is empty when there is nothing to say."""
+    """`message` is empty when there is nothing to say; `fault` is the trace of an observer that failed last."""
 
     def __init__(self) -> None:
         self.message = ""
+        self.fault = ""
         self._observers: List[Observer] = []
 
     def say(self, sentence: str) -> None:
@@ -21,9 +25,17 @@ class Notice:
         self.changed()
 
     def changed(self) -> None:
-        """Calls every observer."""
+        """Calls every observer; one that fails harms neither the others nor who brought the news."""
         for observer in list(self._observers):
-            observer()
+            try:
+                observer()
+            except Exception:
+                self._note(traceback.format_exc())
+
+    def _note(self, trace: str) -> None:
+        if not self.fault:  # told once: it may fail at every change
+            self.message = fault()
+        self.fault = trace
 
     def subscribe(self, observer: Observer) -> None:
         self._observers.append(observer)

@@ -49,6 +49,11 @@ class Session:
         return self._notice.message
 
     @property
+    def fault(self) -> str:
+        """The trace of what failed last when it was to show something; empty if all went well."""
+        return self._notice.fault
+
+    @property
     def history(self) -> List[HistoryEntry]:
         """Results of all documents, the oldest first."""
         return self._delivery.history

@@ -177,3 +177,25 @@ def test_the_result_of_a_closed_document_is_offered_by_its_name(start):
         krita.run("session.say('')")
         assert krita.value(button + ".text()") == "Add “{}” here".format(name)
         krita.run("del session.homeless[0]")
+
+
+# How many dockers hear of changes; the docker's own word for it.
+LISTENING = "sum(getattr(each, '__name__', '') == '_refresh' for each in session._notice._observers)"
+
+
+def test_a_docker_whose_widgets_fail_once_goes_on_and_one_of_a_closed_window_ends(start):
+    krita = start()
+    krita.run(
+        "shown = panel().refresh\n"
+        "def fails():\n    panel().refresh = shown\n    raise RuntimeError('a fault of ours')\n"
+        "panel().refresh = fails\nsession.say('first')\nsession.say('second')"
+    )
+    assert krita.value("panel().status.message.toPlainText()") == "second"
+    krita.run("panel().copy.click()")
+    assert "a fault of ours" in krita.value("QtWidgets.QApplication.clipboard().text()")
+    assert krita.value(LISTENING) == 1
+    krita.run("second = K.openWindow()\nsecond.qwindow().show()")
+    krita.wait_for(LISTENING + " == 2")
+    krita.run("second.qwindow().close()")
+    krita.wait_for("(session.say('third'), {} == 1)[1]".format(LISTENING))
+    assert krita.value("panel().status.message.toPlainText()") == "third"

@@ -63,6 +63,19 @@ def test_a_job_that_cannot_be_handed_over_fails_and_the_next_one_works(driver, m
     assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
 
 
+def test_what_fails_when_it_is_to_show_a_job_does_not_harm_it(driver):
+    behave(driver)
+
+    def broken():
+        if any(job.state == tasks.PLACING for task in driver.session.tasks for job in task.jobs):
+            raise ValueError("a broken widget")
+
+    driver.session.subscribe(broken)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert len(driver.canvas.placed) == 1 and driver.session.homeless == []
+    assert "a broken widget" in driver.session.fault
+
+
 def test_a_result_that_memory_is_too_short_for_becomes_a_file(driver, monkeypatch):
     behave(driver)
 
