@@ -268,6 +268,7 @@ class Session:
             export = yield from self._export(job, task, painting, without)
             if export is not None:
                 yield from self._computing.run(job, task, export)
+            export = None  # gigabytes, perhaps, while the result waits for a tool
             if job.result is not None:
                 yield from self._delivery.place(job, task)
                 if without and job.landing is not None:
@@ -283,6 +284,7 @@ class Session:
                 continue
             job.origin = export.origin
             yield from self._computing.run(job, task, export)
+        export = None
         done = [job for job in task.jobs if job.result is not None]
         if done:
             yield from self._delivery.place_group(done, task)

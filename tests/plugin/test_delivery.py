@@ -1,5 +1,8 @@
 """Finished results: that they wait for the artist, are kept when cancelled or Krita ends, and not kept twice."""
 
+import gc
+import weakref
+
 import pytest
 
 from plugin.painterly import tasks
@@ -39,6 +42,25 @@ def held(driver, monkeypatch):
     task = driver.session.harmonize_active()
     driver.until(lambda: task.jobs[0].held)
     return task, working
+
+
+@pytest.mark.parametrize("variants", [False, True])
+def test_while_a_result_waits_what_it_was_painted_from_is_not_kept(driver, monkeypatch, variants):
+    exported, export = [], driver.canvas.export
+
+    def noted(*arguments):
+        got = yield from export(*arguments)
+        exported.append(weakref.ref(got.painting))
+        return got
+
+    monkeypatch.setattr(driver.canvas, "export", noted)
+    working = hold_back(driver, monkeypatch)
+    task = driver.session.variants([1.0, 5.0]) if variants else driver.session.harmonize_active()
+    driver.until(lambda: task.jobs[-1].held)
+    gc.collect()
+    assert [kept() for kept in exported] == [None]
+    working.clear()
+    driver.finish(task)
 
 
 def test_that_a_result_waits_for_the_artist_is_told_until_it_does_not(driver, monkeypatch):
