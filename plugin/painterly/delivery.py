@@ -169,12 +169,11 @@ class _Hold:
         if held:
             self._before = "" if message in self._waiting else message
             self._waiting.append(self._sentence)
-            message = self._sentence
+            self._notice.message = self._sentence  # not said: of two selections of a layer it may be the same
         else:
             self._waiting.remove(self._sentence)
             if message == self._sentence:
-                message = self._waiting[-1] if self._waiting else self._before
-        self._notice.message = message  # not said: of two selections of a layer it may be the same
+                self._notice.restore(self._waiting[-1] if self._waiting else self._before)
         self._notice.changed()
 
 

@@ -25,7 +25,7 @@ class Painterly(host.Extension):
         self.settings = Settings.load(self._path)
         link = BackendLink(Launcher(), lambda: self.settings.connection_file, "Krita " + host.version())
         self.session = Session(Canvas(), link, self.settings, launcher.home() / "data" / "recovered")
-        self._told = ""
+        self._told = 0
         self._timer = QtCore.QTimer(self)
         self._timer.timeout.connect(self.session.tick)
         self._saving = QtCore.QTimer(self)
@@ -58,10 +58,10 @@ class Painterly(host.Extension):
         wanted = BUSY_MS if self.session.busy else QUIET_MS
         if not self._timer.isActive() or self._timer.interval() != wanted:
             self._timer.start(wanted)
-        message = self.session.message
-        if message and message != self._told:
+        count, message = self.session.message_count, self.session.message
+        if message and count != self._told:
             host.show(message)
-        self._told = message
+        self._told = count
 
     def _quit(self) -> None:
         self._timer.stop()

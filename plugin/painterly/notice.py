@@ -9,20 +9,35 @@ Observer = Callable[[], None]
 
 
 class Notice:
-    """`message` is empty when there is nothing to say; `fault` is the trace of an observer that failed last."""
+    """`message` is empty when there is nothing to say; `fault` is the trace of an observer that failed last.
+
+    `count` grows with each sentence that is news: for who shows it only for a moment.
+    """
 
     def __init__(self) -> None:
-        self.message = ""
+        self.count = 0
         self.fault = ""
+        self._message = ""
         self._observers: List[Observer] = []
+
+    @property
+    def message(self) -> str:
+        return self._message
+
+    @message.setter
+    def message(self, sentence: str) -> None:
+        """The same again is no news."""
+        if sentence != self._message:
+            self._message, self.count = sentence, self.count + 1
 
     def say(self, sentence: str) -> None:
         """Shows the sentence in place of the last one, also if that is the same: then anew."""
-        if sentence == self.message:
-            self.message = ""  # observers see the old one go
-            self.changed()
-        self.message = sentence
+        self._message, self.count = sentence, self.count + 1
         self.changed()
+
+    def restore(self, sentence: str) -> None:
+        """Shows an earlier sentence again, which is no news; the caller then tells of the change."""
+        self._message = sentence
 
     def changed(self) -> None:
         """Calls every observer; one that fails harms neither the others nor who brought the news."""

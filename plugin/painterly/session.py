@@ -49,6 +49,11 @@ class Session:
         return self._notice.message
 
     @property
+    def message_count(self) -> int:
+        """Grows with each sentence that is news; not when an earlier one is shown again."""
+        return self._notice.count
+
+    @property
     def fault(self) -> str:
         """The trace of what failed last when it was to show something; empty if all went well."""
         return self._notice.fault

@@ -69,8 +69,10 @@ def test_that_a_result_waits_for_the_artist_is_told_until_it_does_not(driver, mo
     driver.session.say("Another layer was moved.")
     driver.until(lambda: task.jobs[0].held)
     assert driver.session.message == READY and stage_text(task) == "Ready, waits for your tool"
+    before = driver.session.message_count
     working.clear()
     assert driver.finish(task) == [tasks.DONE]
+    assert driver.session.message_count == before, "an old sentence is told as news"
     assert driver.session.message == "Another layer was moved." and len(driver.canvas.placed) == 1
 
 
