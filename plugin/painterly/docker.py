@@ -14,6 +14,7 @@ from .session import Session
 from .status_view import StatusView
 from .status_words import backend_text
 from .tabbed import Tabbed
+from .tasks import HistoryEntry
 from .translation import tr
 
 # How much of its name the button for a closed document's result shows, in average characters.
@@ -89,7 +90,7 @@ class Panel(Tabbed):
         layout.addWidget(self.status)
         layout.addLayout(self._choices())
         layout.addWidget(self._advanced())
-        self.history = HistoryView(session)
+        self.history = HistoryView(session, changed)
         layout.addWidget(self.history)
         self.copy = QtWidgets.QPushButton(tr("Copy diagnostics"))
         self.copy.setToolTip(tr("Versions, settings, the last jobs and the backend's log; no pixels."))
@@ -286,18 +287,21 @@ class PaintingChoice(QtWidgets.QComboBox):
 
 
 class HistoryView(QtWidgets.QGroupBox):
-    """This document's results, to compare, place again or take settings from; results without a document."""
+    """This document's results, to compare, place again or take settings from; results without a document.
 
-    def __init__(self, session: Session):
+    `changed` is called when settings were taken.
+    """
+
+    def __init__(self, session: Session, changed: Callable[[], None]):
         super().__init__(tr("History"))
-        self._session = session
+        self._session, self._changed = session, changed
         self._entries: List = []
         self.list = QtWidgets.QListWidget()
         self.list.setAccessibleName(tr("History"))
         self.list.setMaximumHeight(6 * self.fontMetrics().lineSpacing())
         self.show_only = self._button(tr("Show only this"), session.show_only)
         self.again = self._button(tr("Add again"), session.place_again)
-        self.use = self._button(tr("Use settings"), session.use_settings)
+        self.use = self._button(tr("Use settings"), self._use_settings)
         # As wide as with any name (of narrow letters, elided): by it the docker knows its own least width.
         self.adopt = QtWidgets.QPushButton(self._adopt_text("i" * 10 * ADOPTED_CHARACTERS))
         self.adopt.clicked.connect(lambda: session.adopt(session.homeless[0]))
@@ -322,6 +326,10 @@ class HistoryView(QtWidgets.QGroupBox):
             self.adopt.setText(self._adopt_text(name))
             why = tr("“{name}”: its document was closed before the result was ready.", name=name)
             self.adopt.setToolTip(why)
+
+    def _use_settings(self, entry: HistoryEntry) -> None:
+        self._session.use_settings(entry)
+        self._changed()
 
     def _adopt_text(self, name: str) -> str:
         metrics = self.fontMetrics()

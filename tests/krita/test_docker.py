@@ -199,3 +199,12 @@ def test_a_docker_whose_widgets_fail_once_goes_on_and_one_of_a_closed_window_end
     krita.run("second.qwindow().close()")
     krita.wait_for("(session.say('third'), {} == 1)[1]".format(LISTENING))
     assert krita.value("panel().status.message.toPlainText()") == "third"
+
+
+def test_settings_taken_from_the_history_are_saved(start):
+    krita = start()
+    krita.run("behave(0, 1)\npanel().harmonize.click()")
+    finished(krita)
+    krita.run("behave(0, 2)\npanel().history.use.click()")
+    saved = "plugin._path.exists() and type(session.settings).load(plugin._path).changes"
+    assert krita.wait_for(saved, 10)["first_iterations"] == 1
