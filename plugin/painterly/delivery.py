@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Callable, Generator, List, Optional, Sequence
+from typing import Any, Callable, Generator, List, Optional, Sequence
 
 from . import tasks
 from .job import ABOVE, ADDED, HELD, REPLACE, WAITING, DocumentClosed, Landing, Problem
@@ -10,7 +10,7 @@ from .notice import Notice
 from .tasks import HistoryEntry, Homeless, Job, Task
 from .translation import tr
 
-# What is kept to place results again.
+# What is kept to place results again, and as much of those without a document.
 HISTORY_BYTES = 512 << 20
 HISTORY_ENTRIES = 50
 
@@ -61,8 +61,15 @@ class Delivery:
             sentence = tr(
                 "{reason} Add its result to another document. ({problem})", reason=reason, problem=problem
             )
+        _drop_oldest(self.homeless, lambda kept: Path(kept.path).exists())
         self._notice.message = sentence
         return sentence
+
+    def forget_closed(self) -> None:
+        """Drops what nobody can reach any more: a document that is opened again is another one."""
+        opened = {entry.source.document for entry in self.history}
+        opened = {document for document in opened if self._canvas.is_open(document)}
+        self.history[:] = [entry for entry in self.history if entry.source.document in opened]
 
     def rescue(self, job: Job, why: str) -> Steps:
         """A result that could not be placed, through a fault of ours, is kept as if it had no document."""
@@ -139,10 +146,8 @@ class Delivery:
         self.history.append(
             HistoryEntry(job.source, job.label, job.values, job.origin, job.result, job.landing, total)
         )
-        while len(self.history) > 1 and (
-            len(self.history) > HISTORY_ENTRIES or sum(entry.bytes for entry in self.history) > HISTORY_BYTES
-        ):
-            self.history.pop(0)
+        self.forget_closed()
+        _drop_oldest(self.history)
 
 
 class _Hold:
@@ -175,6 +180,15 @@ class _Hold:
             if message == self._sentence:
                 self._notice.restore(self._waiting[-1] if self._waiting else self._before)
         self._notice.changed()
+
+
+def _drop_oldest(kept: list, may_go: Callable[[Any], bool] = lambda entry: True) -> None:
+    """Drops the oldest of the entries that may go until the others are few and small enough; never the newest."""
+    while len(kept) > HISTORY_ENTRIES or sum(entry.bytes for entry in kept) > HISTORY_BYTES:
+        oldest = next((index for index, entry in enumerate(kept[:-1]) if may_go(entry)), None)
+        if oldest is None:
+            break
+        del kept[oldest]
 
 
 def _name(job: Job, mode: str) -> str:

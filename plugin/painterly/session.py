@@ -183,6 +183,8 @@ class Session:
             self._advance_all()
         finally:
             self._ticking = False
+        if not self.busy:
+            self._delivery.forget_closed()
         self.tasks = [task for task in self.tasks if not task.ended] or self.tasks[-1:]
 
     def _advance_all(self) -> None:

@@ -116,8 +116,7 @@ class HistoryEntry:
 
     @property
     def bytes(self) -> int:
-        """What its pixels take in memory."""
-        return byte_size(self.result.raster.data)
+        return _bytes_of(self.result)
 
     @property
     def title(self) -> str:
@@ -134,6 +133,15 @@ class Homeless:
     result: Placed
     name: str
     path: str
+
+    @property
+    def bytes(self) -> int:
+        return _bytes_of(self.result)
+
+
+def _bytes_of(result: Placed) -> int:
+    """What its pixels take in memory."""
+    return byte_size(result.raster.data)
 
 
 def fault() -> str:

@@ -45,6 +45,9 @@ class FakeCanvas:
     def active_document(self):
         return "2"
 
+    def is_open(self, document):
+        return document in self.open
+
     def export(self, wanted, wish):
         self.wishes.append((wanted.name, wish))
         self._check(wanted.document)

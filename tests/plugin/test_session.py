@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from plugin.painterly import tasks
-from plugin.painterly.job import REPLACE, Landing, Selected
+from plugin.painterly.job import Landing, Selected
 from plugin.painterly.protocol.geometry import Box
 from plugin.painterly.protocol.raster import DEPTHS, Raster
 from plugin.painterly.status_words import stage_text
@@ -298,40 +298,6 @@ def test_what_is_typed_counts_before_the_settings_are_taken(driver):
     behave(driver)
     driver.canvas.selected = [source("other")]
     assert driver.session.variants([1.0]).jobs[0].values["content"] == 7.5
-
-
-def test_in_the_history_a_long_name_hides_nothing(driver):
-    behave(driver)
-    driver.canvas.selected = [source("long " * 40)]
-    driver.session.settings.change("style", 3.0)
-    driver.finish(driver.session.harmonize_active())
-    assert driver.session.history[0].title == "style 3, 0 s: " + "long " * 40
-    driver.finish(driver.session.variants(["auto"]))
-    assert driver.session.history[1].title == "style auto, 0 s: " + "long " * 40
-
-
-def test_history_places_again_compares_and_gives_back_its_settings(driver):
-    behave(driver)
-    driver.session.settings.change("style", 3.0)
-    driver.finish(driver.session.harmonize_active())
-    entry = driver.session.history[0]
-    driver.session.settings.choose_preset("draft")
-    driver.session.use_settings(entry)
-    assert driver.session.settings.resolved() == entry.values
-    driver.session.settings.result = REPLACE
-    driver.session.place_again(entry)
-    driver.until(lambda: not driver.session.busy)
-    assert driver.canvas.placed[-1][2] == REPLACE
-    driver.session.show_only(entry)
-    assert driver.canvas.shown[0] == entry.landing.node
-
-
-def test_history_forgets_the_oldest_pixels(driver, monkeypatch):
-    monkeypatch.setattr("plugin.painterly.delivery.HISTORY_BYTES", 300)
-    behave(driver)
-    for _ in range(3):
-        driver.finish(driver.session.harmonize_active())
-    assert len(driver.session.history) == 1
 
 
 def test_closing_ends_the_backend(driver):
