@@ -122,14 +122,14 @@ class Delivery:
             pass  # told when the result is kept
         except Problem as problem:
             why = str(problem)
-        for job in jobs:
+        for index, job in enumerate(jobs):
             if cancelled:
                 job.end(tasks.CANCELLED, tr("Cancelled. The result is in the history: “Add again” adds it."))
                 self._notice.message = job.message
             elif landing is None:
                 job.end(tasks.DONE, (yield from self.keep_homeless(job, why)))
             else:
-                job.landing = landing
+                job.landing = landing.of(index)
                 job.end(tasks.DONE, landing.note)
                 # In a batch an earlier layer's sentence stays if there is nothing to be known of this one.
                 self._notice.message = landing.note or self._notice.message

@@ -1,6 +1,6 @@
 """What session and canvas say to each other about one layer's work; no Krita, no widgets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Optional, Tuple
 
 from .protocol.geometry import Box
@@ -101,8 +101,19 @@ class Export:
 
 @dataclass(frozen=True)
 class Landing:
-    """Where a result went: the new layer's unique id, and a sentence if it is not where one expects it."""
+    """Where a result went: the new layer's unique id, and a sentence if it is not where one expects it.
+
+    Of variants `node` is their group and `variants` are their own layers, in order.
+    """
 
     document: str
     node: str
     note: str = ""
+    variants: Tuple[str, ...] = ()
+    group: str = ""
+
+    def of(self, index: int) -> "Landing":
+        """Where that one of the results went: of variants its own layer, in their `group`."""
+        if not self.variants:
+            return self
+        return replace(self, node=self.variants[index], variants=(), group=self.node)

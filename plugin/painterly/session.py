@@ -13,7 +13,7 @@ from typing import Callable, Dict, Generator, List, Optional, Sequence, Tuple
 from . import tasks
 from .computing import Computing
 from .delivery import Delivery
-from .job import HELD, WAITING, Export, ExportWish, Problem, Source
+from .job import HELD, WAITING, Export, ExportWish, Landing, Problem, Source
 from .notice import Notice, Observer
 from .protocol.parameters import InvalidParameter, Value
 from .settings import Settings
@@ -127,14 +127,15 @@ class Session:
             self._notice.say(tr("This result was not added to its document: use “Add again”."))
             return
         rivals = [
-            other.landing.node
+            _beside(other.landing, entry.landing)
             for other in self.history
             if other.landing is not None
             and other.source == entry.source
             and entry.origin.replaces(other.origin.part, other.origin.fingerprint)
         ]
+        landing = entry.landing
         try:
-            self._canvas.show_only(entry.landing.document, entry.landing.node, rivals)
+            self._canvas.show_only(landing.document, landing.node, rivals, landing.group)
         except Problem as problem:
             self._notice.say(str(problem))
 
@@ -355,6 +356,11 @@ def _unless_cancelled(
         yield step
     steps.close()
     return None
+
+
+def _beside(other: Landing, shown: Landing) -> str:
+    """What is to be hidden of the other: itself in the same group of variants, else its group."""
+    return other.node if other.group in ("", shown.group) else other.group
 
 
 def _is_same(job: Job, other: Job) -> bool:

@@ -208,3 +208,12 @@ def test_settings_taken_from_the_history_are_saved(start):
     krita.run("behave(0, 2)\npanel().history.use.click()")
     saved = "plugin._path.exists() and type(session.settings).load(plugin._path).changes"
     assert krita.wait_for(saved, 10)["first_iterations"] == 1
+
+
+def test_of_variants_the_chosen_one_alone_is_shown(start):
+    krita = start()
+    krita.run("behave()\npanel().variants.click()")
+    finished(krita)
+    krita.run("panel().history.list.setCurrentRow(1)\npanel().history.show_only.click()")
+    shown = "[each[1] for each in layers(doc.nodeByName('object (variants)'))]"
+    assert krita.value(shown) == [False, True, False, False]

@@ -72,7 +72,8 @@ class FakeCanvas:
         self._check(origin.source.document)
         yield
         self.placed.append((origin.source.document, name, [label for label, _ in results]))
-        return Landing(origin.source.document, "{group}")
+        layers = tuple("{{variant {}}}".format(label) for label, _ in results)
+        return Landing(origin.source.document, "{group}", variants=layers)
 
     def place_on_top(self, origin, result, name):
         yield
@@ -85,8 +86,8 @@ class FakeCanvas:
             raise Problem("The disk is full.")
         self.saved.append((result, path))
 
-    def show_only(self, document, node, others):
-        self.shown = (node, sorted(others))
+    def show_only(self, document, node, others, group=""):
+        self.shown = (node, sorted(others), group)
 
     def _check(self, document):
         if document not in self.open:

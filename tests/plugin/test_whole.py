@@ -148,6 +148,25 @@ def test_a_deleted_result_is_not_shown_alone(whole):
     assert document.nodeByName("object (harmonized)").visible()
 
 
+def test_one_of_several_variants_is_shown_alone_also_after_another_result(whole):
+    driver, _, document = whole
+    driver.finish(driver.session.variants([1.0, 5.0, 10.0]))
+    group = document.nodeByName("object (variants)")
+    first, *_ = driver.session.history
+    for entry, seen in zip(driver.session.history, ([1, 0, 0], [0, 1, 0], [0, 0, 1])):
+        driver.session.show_only(entry)
+        assert [layer.visible() for layer in group.childNodes()] == [bool(each) for each in seen]
+        assert group.visible() and not document.nodeByName("object").visible()
+    driver.session.show_only(first)
+    driver.finish(driver.session.harmonize_active())
+    single = document.nodeByName("object (harmonized)")
+    assert single.visible() and not group.visible()
+    for entry in (first, driver.session.history[-1], first):
+        driver.session.show_only(entry)
+        assert (group.visible(), single.visible()) == (entry is first, entry is not first)
+    assert [layer.visible() for layer in group.childNodes()] == [True, False, False]
+
+
 def test_a_batch_goes_from_the_bottom_up_and_tells_every_error(whole):
     driver, scenes, document = whole
     high = scenes.add_layer(document, "high", scenes.noise(20, 20, seed=5), 10, 10, 20, 20)

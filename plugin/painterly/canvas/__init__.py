@@ -3,6 +3,7 @@
 Only this package imports krita.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Generator, List, Optional, Sequence, Tuple
 
@@ -86,7 +87,12 @@ class Canvas:
 
     def place_group(self, origin: Origin, results: Sequence[Tuple[str, Placed]], name: str) -> Steps:
         """Steps that add several results of one layer as one group; raises DocumentClosed."""
-        return self._placer(origin.source.document).place_group(origin, results, name)
+        landing = yield from self._placer(origin.source.document).place_group(origin, results, name)
+        group = documents.find_node(self._documents.find(landing.document), landing.node)
+        layers = documents.children(group) if group is not None else []
+        if len(layers) != len(results):
+            return landing  # the artist has taken it apart already
+        return replace(landing, variants=tuple(documents.node_id(layer) for layer in layers))
 
     def place_on_top(self, origin: Origin, result: Placed, name: str) -> Steps:
         """Steps that add a homeless result to the document in front, where it was in its own."""
@@ -111,13 +117,17 @@ class Canvas:
                 tr("The result could not be written to {path}: {error}.", path=path, error=writing.problem)
             )
 
-    def show_only(self, document: str, node: str, others: Sequence[str]) -> None:
-        """Makes one of several results visible and hides the others; raises Problem if it is gone."""
+    def show_only(self, document: str, node: str, others: Sequence[str], group: str = "") -> None:
+        """Makes one of several results visible, also its `group` of variants, and hides the others.
+
+        Raises Problem if it is gone.
+        """
         handle = self._documents.find(document)
         if documents.find_node(handle, node) is None:
             raise Problem(tr("This result was deleted: use “Add again”."))
-        for unique_id in set(others) | {node}:
+        shown = {node, group}
+        for unique_id in shown.union(others):
             found = documents.find_node(handle, unique_id)
             if found is not None:
-                found.setVisible(unique_id == node)
+                found.setVisible(unique_id in shown)
         handle.refreshProjection()
