@@ -20,7 +20,7 @@ class Writing(threading.Thread):
 
     def __init__(self, path: Path, raster: Raster):
         super().__init__(name="painterly-picture-file")
-        self.problem: Optional[OSError] = None
+        self.problem: Optional[Exception] = None
         self._path, self._raster = path, raster
 
     def run(self) -> None:
@@ -31,7 +31,7 @@ class Writing(threading.Thread):
             with open(str(fresh), "wb") as file:
                 _write(file, self._raster)
             os.replace(str(fresh), str(self._path))
-        except OSError as error:
+        except Exception as error:  # memory too; untold, the file would be believed to be there
             self.problem = error
 
 

@@ -42,3 +42,12 @@ def test_a_folder_that_cannot_be_made_is_a_problem(tmp_path):
     (tmp_path / "file").write_text("")
     writing = written(tmp_path / "file" / "result.png", Raster(1, 1, "BGRA", "U8", b"\0" * 4))
     assert isinstance(writing.problem, OSError)
+
+
+def test_memory_that_is_too_short_is_a_problem_and_no_file(tmp_path, monkeypatch):
+    def short_of_memory(file, raster):
+        raise MemoryError
+
+    monkeypatch.setattr(picture_file, "_write", short_of_memory)
+    writing = written(tmp_path / "result.png", Raster(1, 1, "BGRA", "U8", b"\0" * 4))
+    assert isinstance(writing.problem, MemoryError) and not (tmp_path / "result.png").exists()
