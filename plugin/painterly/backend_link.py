@@ -132,16 +132,15 @@ class BackendLink:
     def stop(self) -> None:
         """Ends the backend that was started here, and the connection."""
         self._wait_for_thread()
+        self.state = STOPPED
         if self._connection is not None:
-            with contextlib.suppress(
-                Exception
-            ):  # a backend elsewhere should not go on with what was cancelled
-                self._say_all()
-            self._connection.close()
+            # A backend elsewhere should not go on with what was cancelled. A broken line is just dropped.
+            for last in (self._say_all, self._connection.close):
+                with contextlib.suppress(Exception):
+                    last()
             self._connection = None
         self._to_say = []
         self._launcher.stop()
-        self.state = STOPPED
 
     def _open(self, path: Path) -> None:
         try:

@@ -1,5 +1,6 @@
 """Jobs at the backend: handed over, followed, acknowledged; or failed with a sentence if it dies."""
 
+import contextlib
 import traceback
 from dataclasses import replace
 from typing import Dict, Generator, Tuple
@@ -67,7 +68,8 @@ class Computing:
             return
         except Exception:  # a fault of ours on this line must not stop what needs none
             trace = traceback.format_exc()
-            self.link.stop()
+            with contextlib.suppress(Exception):
+                self.link.stop()
             self._lose_backend(tasks.fault(), trace)
             return
         for message in news:

@@ -40,7 +40,9 @@ def test_a_fault_on_the_line_ends_its_jobs_and_the_next_one_works(driver, monkey
     def broken():
         raise OSError("no such socket")
 
+    close = driver.link._connection.close
     monkeypatch.setattr(driver.link._connection, "poll", broken)
+    monkeypatch.setattr(driver.link._connection, "close", lambda: (close(), broken()))
     assert driver.finish(task) == [tasks.FAILED]
     assert FAULT in task.jobs[0].message and "no such socket" in task.jobs[0].detail
     behave(driver)
