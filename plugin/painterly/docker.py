@@ -305,8 +305,11 @@ class HistoryView(QtWidgets.QGroupBox):
         # As wide as with any name (of narrow letters, elided): by it the docker knows its own least width.
         self.adopt = QtWidgets.QPushButton(self._adopt_text("i" * 10 * ADOPTED_CHARACTERS))
         self.adopt.clicked.connect(lambda: session.adopt(session.homeless[0]))
+        self.dismiss = QtWidgets.QPushButton(tr("Offer it no more"))
+        self.dismiss.setToolTip(tr("Its file stays."))
+        self.dismiss.clicked.connect(lambda: session.dismiss(session.homeless[0]))
         layout = QtWidgets.QVBoxLayout(self)
-        for widget in (self.list, self.show_only, self.again, self.use, self.adopt):
+        for widget in (self.list, self.show_only, self.again, self.use, self.adopt, self.dismiss):
             layout.addWidget(widget)
 
     def refresh(self) -> None:
@@ -320,7 +323,8 @@ class HistoryView(QtWidgets.QGroupBox):
             self.list.setCurrentRow(len(entries) - 1)
         for button in (self.show_only, self.again, self.use):
             button.setEnabled(bool(entries))
-        self.adopt.setVisible(bool(self._session.homeless))
+        for button in (self.adopt, self.dismiss):
+            button.setVisible(bool(self._session.homeless))
         if self._session.homeless:
             name = self._session.homeless[0].name
             self.adopt.setText(self._adopt_text(name))

@@ -149,6 +149,14 @@ class Session:
         self._running[id(homeless)] = self._adopt(homeless, steps)
         self._notice.changed()
 
+    def dismiss(self, homeless: Homeless) -> None:
+        """Offers a result whose document was closed no more, if it is in its file."""
+        if not Path(homeless.path).is_file():
+            self._notice.say(tr("“{name}” is in no file: add it to a document first.", name=homeless.name))
+            return
+        self.homeless.remove(homeless)
+        self._notice.say(tr("“{name}” is in {path}.", name=homeless.name, path=homeless.path))
+
     def history_here(self) -> List[HistoryEntry]:
         """The results of the document in front."""
         try:

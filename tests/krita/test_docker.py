@@ -170,13 +170,19 @@ def test_a_style_chosen_by_hand_begins_in_the_middle(start):
 
 def test_the_result_of_a_closed_document_is_offered_by_its_name(start):
     krita = start()
+    path = krita.profile.root / "result.png"
+    path.touch()
     for name in ("hat & cup", "dog"):
-        krita.run("session.homeless.append(painterly.tasks.Homeless(None, None, {!r}, ''))".format(name))
-    button = "panel().history.adopt"
+        krita.run(
+            "session.homeless.append(painterly.tasks.Homeless(None, None, {!r}, {!r}))".format(
+                name, str(path)
+            )
+        )
+    krita.run("session.say('')")
     for name in ("hat && cup", "dog"):
-        krita.run("session.say('')")
-        assert krita.value(button + ".text()") == "Add “{}” here".format(name)
-        krita.run("del session.homeless[0]")
+        assert krita.value("panel().history.adopt.text()") == "Add “{}” here".format(name)
+        krita.run("panel().history.dismiss.click()")
+    assert krita.value("panel().history.adopt.isHidden() and panel().history.dismiss.isHidden()")
 
 
 # How many dockers hear of changes; the docker's own word for it.

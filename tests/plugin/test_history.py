@@ -60,6 +60,13 @@ def test_a_result_whose_document_was_closed_is_kept_only_without_one(driver):
     assert driver.session.history == [] and len(driver.session.homeless) == 1
 
 
+def write(result, path):
+    """As a canvas saves a result."""
+    yield
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+
+
 def lose(driver):
     """A result whose document is closed before it comes."""
     behave(driver, steps=3, milliseconds=20)
@@ -71,16 +78,23 @@ def lose(driver):
 
 
 @pytest.mark.parametrize("written", [True, False])
+def test_a_result_without_a_document_is_offered_no_more_if_it_is_a_file(driver, monkeypatch, written):
+    if written:
+        monkeypatch.setattr(driver.canvas, "save", write)
+    lose(driver)
+    (homeless,) = driver.session.homeless
+    driver.session.dismiss(homeless)
+    assert driver.session.homeless == ([] if written else [homeless])
+    assert driver.session.message.startswith(
+        "“object (harmonized)” is in " + (homeless.path if written else "no file")
+    )
+
+
+@pytest.mark.parametrize("written", [True, False])
 def test_of_results_without_a_document_the_oldest_go_if_they_are_files(driver, monkeypatch, written):
     monkeypatch.setattr("plugin.painterly.delivery.HISTORY_BYTES", 600)
     if written:
-
-        def save(result, path):
-            yield
-            path.parent.mkdir(exist_ok=True)
-            path.touch()
-
-        monkeypatch.setattr(driver.canvas, "save", save)
+        monkeypatch.setattr(driver.canvas, "save", write)
     made = []
     for _ in range(3):
         lose(driver)
