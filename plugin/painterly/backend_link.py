@@ -14,8 +14,6 @@ from .protocol import messages
 from .protocol.messages import Message
 from .translation import tr
 
-Say = Callable[[Connection], None]
-
 STOPPED, STARTING, READY, LOST = "stopped", "starting", "ready", "lost"
 
 
@@ -37,7 +35,7 @@ class BackendLink:
         self._remote = ""  # the connection file of a backend elsewhere that is in use
         self._handing_over: Optional[threading.Thread] = None
         self._refused = ""
-        self._to_say: List[Say] = []  # once the thread has handed over
+        self._to_say: List[Callable[[Connection], None]] = []
 
     @property
     def ready(self) -> bool:
@@ -70,7 +68,7 @@ class BackendLink:
         self.state = STARTING
 
     def poll(self) -> List[Message]:
-        """News for the session; raises Problem when the backend was found to have ended."""
+        """Says what is to be said and returns news for the session; raises Problem when the backend has ended."""
         try:
             if self.state == STARTING and self._connection is None:
                 path = self._launcher.endpoint_file()
@@ -102,10 +100,7 @@ class BackendLink:
             raise
 
     def submit(self, request: messages.Harmonize) -> None:
-        """Hands over a job. Large pixels are written in a thread; until they are, `poll` has no news.
-
-        What is said meanwhile waits for it.
-        """
+        """Hands over a job. Large pixels are written in a thread; until they are, `poll` has no news."""
         connection, before = self._connection, self._handing_over
 
         def hand_over() -> None:
@@ -113,9 +108,8 @@ class BackendLink:
                 before.join()
             try:
                 connection.submit(request)
-            except (
-                Exception
-            ) as problem:  # whatever it is, nobody else hears of it: the job would wait for ever
+            except Exception as problem:
+                # Whatever it is, nobody else hears of it, and the job would wait for ever.
                 words = str(problem) or type(problem).__name__
                 self._refused = tr("The job could not be handed to the backend: {problem}", problem=words)
 
@@ -124,10 +118,12 @@ class BackendLink:
             self._handing_over.start()
 
     def cancel(self, job: str) -> None:
-        self._say(lambda open_line: open_line.cancel(job))
+        """Said by the next `poll` that finds everything handed over."""
+        self._to_say.append(lambda open_line: open_line.cancel(job))
 
     def acknowledge(self, job: str) -> None:
-        self._say(lambda open_line: open_line.acknowledge(job))
+        """As `cancel`."""
+        self._to_say.append(lambda open_line: open_line.acknowledge(job))
 
     def stop(self) -> None:
         """Ends the backend that was started here, and the connection."""
@@ -153,18 +149,6 @@ class BackendLink:
             self._handing_over.join()
             self._handing_over = None
         self._refused = ""
-
-    def _say(self, action: Say) -> None:
-        if self._connection is None:
-            return
-        self._to_say.append(action)
-        if self._handing_over is not None and self._handing_over.is_alive():
-            return  # `poll` says it then
-        try:
-            self._say_all()
-        except ConnectionProblem as problem:
-            self._fail(str(problem))
-            raise Problem(str(problem)) from None
 
     def _say_all(self) -> None:
         waiting, self._to_say = self._to_say, []

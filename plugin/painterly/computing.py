@@ -86,10 +86,7 @@ class Computing:
     def acknowledge(self, job: Job) -> None:
         """Tells the backend that it may forget the job."""
         if self._sent.pop(job.id, None) is not None:
-            try:
-                self.link.acknowledge(job.id)
-            except Problem as problem:
-                self._notice.message = str(problem)
+            self.link.acknowledge(job.id)
 
     def _start_backend(self, job: Job, task: Task) -> Steps:
         job.state = tasks.STARTING
