@@ -108,7 +108,7 @@ class Computing:
 
     def _take(self, message: messages.Message) -> None:
         job = self._sent.get(message.job)
-        if job is None:
+        if job is None or job.result is not None:
             return
         if job.ended:  # cancelled while nobody answered
             if isinstance(message, messages.LAST_WORDS):

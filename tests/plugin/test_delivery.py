@@ -7,6 +7,7 @@ import pytest
 
 from plugin.painterly import tasks
 from plugin.painterly.job import ADDED, HELD, WAITING
+from plugin.painterly.protocol import messages
 from plugin.painterly.status_words import stage_text
 
 from .fakes import source
@@ -221,6 +222,25 @@ def test_a_result_that_is_just_copied_when_krita_ends_becomes_a_file(driver, mon
     slowly_copied(driver, monkeypatch)
     driver.session.close()
     assert [bytes(result.raster.data) for result, _ in driver.canvas.saved] == [b"\x09" * 256]
+
+
+def test_a_result_that_comes_twice_is_taken_once(driver, monkeypatch):
+    heard, again, poll = [], [], driver.link.poll
+
+    def repeated():
+        news = poll()
+        heard.extend(message for message in news if isinstance(message, messages.Result))
+        return news + again
+
+    monkeypatch.setattr(driver.link, "poll", repeated)
+    task, working = held(driver, monkeypatch)
+    taken = task.jobs[0].result
+    again += heard
+    driver.session.tick()
+    again.clear()
+    assert task.jobs[0].result is taken
+    working.clear()
+    assert driver.finish(task) == [tasks.DONE] and driver.session.history[0].result is taken
 
 
 @pytest.mark.parametrize("variants", [False, True])
