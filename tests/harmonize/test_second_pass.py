@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from backend.harmonize.composite import Composite, Region, Scene, resize
+from backend.harmonize.composite import MATCHED, Composite, Region, Scene, by_cells, resize
 from backend.harmonize.ops.color import lab_to_rgb
 from backend.harmonize.ops.field import Mapping
 from backend.harmonize.optimize import Plan
 from backend.harmonize.second_pass import (
+    REFERENCE,
     SHALLOW,
     STYLE_LAYERS,
     _Descent,
@@ -25,6 +26,7 @@ SIZE = (208, 224)
 # relu4_1 of a VGG-16 sees 30 pixels to each side, and the mask carried along fades over as many again.
 EXACT_MARGIN = 2 * 30
 WEIGHTS = Weights(content=1.0, style=5.0, histogram=20.0, variation=10.0)
+CONTENT_ALONE = Weights(content=5.0, style=0.0, histogram=0.0, variation=0.0)
 
 
 def ignore(number, image, losses):
@@ -248,8 +250,25 @@ def test_between_their_turns_shallow_layers_see_the_picture(scene, descents):
 
 def test_content_alone_leaves_the_object(scene, thin):
     """At the naive picture the content term is at its minimum, and nothing else pulls."""
-    result = run(scene, thin, Plan(3), Weights(content=5.0, style=0.0, histogram=0.0, variation=0.0))
+    result = run(scene, thin, Plan(3), CONTENT_ALONE)
     torch.testing.assert_close(result, scene.naive, atol=1e-3, rtol=0)
+
+
+def test_content_alone_brings_the_object_back(large, thin, generator):
+    """From noise its features come nearer to the pasted object's."""
+    naive = large.region.of(large.naive)
+    noisy = (naive + 30 * torch.randn(naive.shape, generator=generator)).clamp(0, 255)
+    source = features(large, thin)
+    wanted = statistics(match(naive, large, thin, source).consensus, large, source)
+    result = second_pass(noisy, wanted, large, thin, CONTENT_ALONE, Plan(20), ignore)
+
+    def form(image: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            found = thin.features(image[None], (REFERENCE,))[REFERENCE][0]
+        return found[:, by_cells(large.region.of(large.tight), MATCHED)[0] > 0.5].float()
+
+    before, after = ((form(image) - form(naive)).norm() for image in (noisy, result))
+    assert after < 0.5 * before
 
 
 def test_variation_alone_smooths(scene, thin):
