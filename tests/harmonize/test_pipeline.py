@@ -228,7 +228,8 @@ def test_a_preview_can_be_had_of_every_step_also_without_iterations(composite, t
 
 def test_the_published_schedule(composite, thin):
     first, second = one_level(2, "lbfgs")[0], one_level(2, "lbfgs")
-    outcome = harmonize(composite, thin, short(first=first, second=second, full_frame=True))
+    settings = short(first=first, second=second, full_frame=True, published=True)
+    outcome = harmonize(composite, thin, settings)
     check(composite, outcome)
     assert outcome.report["region"] == [0, 0, 144, 112]
 

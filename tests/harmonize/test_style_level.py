@@ -1,6 +1,7 @@
 """Style level and the loss weights that follow from it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,13 +10,19 @@ from hypothesis import strategies as st
 
 from backend.harmonize import pipeline
 from backend.harmonize.composite import Composite, resize
+from backend.harmonize.config import Level
 from backend.harmonize.memo import Memo
+from backend.harmonize.optimize import Plan
+from backend.harmonize.pipeline import harmonize
+from backend.harmonize.second_pass import STYLE_LAYERS
 from backend.harmonize.step import ignore
 from backend.harmonize.style_level import (
     HIGHEST,
     LOWEST,
+    ROUGHNESS,
     boldness,
     coarseness,
+    content_weight,
     estimate,
     noise,
     weights,
@@ -109,3 +116,35 @@ def test_a_large_canvas_is_as_rough_as_what_is_painted_of_it(thin):
     assert variation(small, 1.0) == pytest.approx(0, abs=1e-3)
     assert variation(large, 0.25) == pytest.approx(0, abs=1e-3)
     assert variation(large, 1.0) > 1
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_as_published_weights_and_steps_are_the_papers_and_else_ours(thin, monkeypatch, published):
+    """A painting of level 2, so rough that it is half smoothed as published and not at all as ours."""
+    given, level = [], 2.0
+    monkeypatch.setattr(
+        pipeline, "second_pass", lambda start, *rest: given.append((rest[3], rest[4])) or start
+    )
+    plans = (Plan(3, step=8.0), Plan(2, method="lbfgs", rate=0.5))
+    settings = short(
+        style_level=level, content=3.0, smoothness=0.5, published=published, patch_synthesis=False
+    )
+    settings = replace(settings, second=tuple(Level(1.0, plan) for plan in plans))
+    composite = half_rough(composed(112, 144, 32, 40, 48))
+    harmonize(composite, thin, settings)
+    rough, pace, content = (
+        (1.0, 1.0, 1.0) if published else (ROUGHNESS, boldness(level), content_weight(level))
+    )
+    expected = weights(composite.painting, level, 3.0 * content, 0.5, rough)
+    if not published:
+        expected = with_histograms(expected, STYLE_LAYERS)
+    assert [plan for _, plan in given] == [replace(plan, step=pace * plan.step) for plan in plans]
+    assert all(found == expected for found, _ in given) and len(given) == 2
+    assert pace == 1 or pace < 0.8 and abs(content - 1) > 0.5
+
+
+def half_rough(composite: Composite) -> Composite:
+    """With its painting's contrast such that the published formula is in its middle."""
+    contrast = (25e-4 / noise(composite.painting)) ** 0.5
+    painting = 0.5 + contrast * (composite.painting - 0.5)
+    return Composite(painting, composite.naive, composite.mask)
