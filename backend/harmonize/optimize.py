@@ -41,7 +41,7 @@ class Plan:
 
 
 LBFGS_HISTORY = 100  # as in the authors' implementation, by their optimizer's default
-LARGEST_STEP = 16.0  # no step moves a pixel further than this
+LARGEST_STEP = 16.0  # no step moves a pixel further than about this (`_Pixels.bound`)
 RUNAWAY = 100.0  # a direction this many times its running size has nothing to do with those before
 QUICKER = 1.1  # after steps were halved, each sound one is followed by one this much longer
 
@@ -105,9 +105,10 @@ class _Pixels:
 
     @torch.no_grad()
     def bound(self, finite: Tensor, like_before: Tensor) -> Tensor:
-        """Cut the step so that no pixel moves further than LARGEST_STEP. It is undone if its direction was not
-        `like_before`, and the one before it too if this or its direction is not `finite`. Returns whether it was kept;
-        0-d bools."""
+        """Cut the step so that no pixel moves further than about LARGEST_STEP: so far go the largest steps of all deltas
+        together, wherever they are; of a pixel's own, in opponent colours, up to 1.7 times as much may come. It is undone
+        if its direction was not `like_before`, and the one before it too if this or its direction is not `finite`.
+        Returns whether it was kept; 0-d bools."""
         steps = [delta - before for delta, before in zip(self.deltas, self._before)]
         largest = torch.stack([step.abs().amax() for step in steps]).sum()
         finite = torch.isfinite(largest) & finite

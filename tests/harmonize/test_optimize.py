@@ -152,6 +152,18 @@ def test_a_huge_direction_moves_no_further_than_a_step(start, mask, method, valu
     assert watch.largest_step(start) <= LARGEST_STEP + 1e-3
 
 
+@pytest.mark.parametrize("colour", [(1.0, 1.0, 1.0), (1.0, 0.0, 0.0), (1.0, -1.0, 0.0), (1.0, 1.0, -2.0)])
+@pytest.mark.parametrize("side", [1, 8])
+@pytest.mark.parametrize("bands", [1, 2, 4])
+def test_all_of_adams_step_on_a_few_pixels_moves_them_about_a_step(start, mask, bands, side, colour):
+    """Planned twice as large as may be: a mean over the mask, and next to nothing is pulled."""
+    pull, watch = torch.zeros(SHAPE), Watch()
+    pull[:, 12 : 12 + side, 14 : 14 + side] = torch.tensor(colour).view(3, 1, 1)
+    plan = Plan(3, bands=bands, step=2 * LARGEST_STEP)
+    optimize(start, mask, lambda image: (-pull, {}), plan, watch)
+    assert watch.largest_step(start) <= 1.1 * LARGEST_STEP
+
+
 def test_lbfgs_on_a_direction_that_is_no_gradient_does_not_run_away(start, mask, generator):
     """A whirl: the ascent is always across the way to the goal, so curvature says nothing."""
     goal, watch = start + 5, Watch()
