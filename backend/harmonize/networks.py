@@ -109,6 +109,11 @@ class Network:
         return self._layers[0].weight.dtype
 
     @property
+    def way(self) -> tuple[str, str, str, str]:
+        """What of it determines the features of a picture to the bit: name, device, dtype and memory format."""
+        return self.name, str(self.device), str(self.dtype), str(self._layout)
+
+    @property
     def structure(self) -> list[tuple[str, bool]]:
         """(layer name, preceded by pooling) from the picture upwards; what masks are carried along."""
         return [(layer.name, layer.pooled) for layer in self._layers]

@@ -319,14 +319,9 @@ class _Run:
         return self._memo.get(("features", layers, self._key(scene)), make)
 
     def _key(self, scene: Scene) -> tuple:
-        network = self._network
-        return (
-            network.name,
-            str(network.device),
-            str(network.dtype),
-            self._painting_key,
-            tuple(scene.painting.shape),
-        )
+        """What the painting's features depend on, to the bit: threads share out a convolution's sums."""
+        way = (*self._network.way, torch.get_num_threads())
+        return *way, self._painting_key, tuple(scene.painting.shape)
 
     def _on(self, stage: int, scene: Scene) -> OnIteration:
         def on_iteration(iteration: int, image: Tensor, losses: dict[str, Tensor]) -> None:

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from backend.harmonize import pipeline
 from backend.harmonize.memo import Memo, digest
+from backend.harmonize.step import ignore
+from tests.harmonize.scenes import short
 
 
 class Made:
@@ -87,3 +90,21 @@ def test_digests_tell_contents_shapes_and_types_apart():
     assert len({digest(x, nearly), digest(nearly, x), digest(x)}) == 3
     assert digest(x) == digest(x.clone()) == digest(torch.arange(24.0)[:12])
     assert digest(x.view(3, 4).T) == digest(x.view(3, 4).T.contiguous())
+
+
+def test_features_computed_another_way_are_not_reused(composite, thin, monkeypatch):
+    """Another memory format or number of threads sums in another order."""
+    memo, cpu = Memo(), torch.device("cpu")
+
+    def features(layout: torch.memory_format, threads: int) -> torch.Tensor:
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        run = pipeline._Run(composite, thin.to(cpu, torch.float32, layout), short(), ignore, memo)
+        return run._source(run._scenes[-1], ("relu2_1",))["relu2_1"]
+
+    ways = [
+        (layout, threads) for layout in (torch.channels_last, torch.contiguous_format) for threads in (1, 2)
+    ]
+    made = [features(*way) for way in ways]
+    assert len({id(found) for found in made}) == len(ways)
+    assert all(found.is_contiguous(memory_format=layout) for found, (layout, _) in zip(made, ways))
+    assert all(features(*way) is found for way, found in zip(ways, made))
