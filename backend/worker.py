@@ -34,8 +34,6 @@ _PROGRESS_SECONDS = 0.05
 _PREVIEW_SHARE = 0.03
 _PREVIEW_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
-# Torch tells of exhausted main memory in a plain RuntimeError that names its allocator.
-_CPU_MEMORY = "DefaultCPUAllocator"
 
 
 class Link:
@@ -164,10 +162,18 @@ def do_job(workshop: Workshop, link: Link, job: messages.Harmonize) -> Message:
     except Exception as error:
         kind = messages.INTERNAL
         sentence = f"Something unexpected happened while painting ({type(error).__name__})."
-        if isinstance(error, MemoryError) or _CPU_MEMORY in str(error):
+        if _lacks_memory(error):
             kind = messages.OUT_OF_MEMORY
             sentence = "The memory did not suffice; close other programs or lower the working resolution."
         return messages.Failed(job.job, kind, sentence, traceback.format_exc())
+
+
+def _lacks_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    from backend.harmonize.ops.chunks import is_out_of_memory  # torch: as above
+
+    return is_out_of_memory(error)
 
 
 def _as_json(value: Any) -> Any:

@@ -1,13 +1,17 @@
 """The engine as others use it (`backend/engine.py`): settings in, outcome out, warm in between."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from backend import engine as module
+from backend import worker
 from backend.engine import Engine, configure
 from backend.harmonize.composite import Composite
 from backend.harmonize.errors import Cancelled, OutOfMemory, WeightsUnavailable
 from backend.harmonize.step import Step
+from plugin.painterly.protocol import messages
 from plugin.painterly.protocol.parameters import PRESETS, resolve
 from tests.harmonize.scenes import composed
 
@@ -207,6 +211,26 @@ def test_memory_that_does_not_suffice_is_a_sentence(small, monkeypatch, error, p
         monkeypatch.setattr(module.networks.Network, "to", exhausted)
     with pytest.raises(OutOfMemory, match="smaller working resolution"):
         Engine().harmonize(small, resolve("balanced", TINY))
+
+
+@pytest.mark.parametrize(
+    "error, kind",
+    [
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), messages.OUT_OF_MEMORY),
+        (MemoryError(), messages.OUT_OF_MEMORY),
+        (RuntimeError("shapes do not fit"), messages.INTERNAL),
+        (ValueError("out of memory"), messages.INTERNAL),
+    ],
+    ids=repr,
+)
+def test_so_it_is_outside_the_engine(error, kind):
+    """Where rasters become tensors, and back."""
+
+    class Failing:
+        def harmonize(self, job, watch):
+            raise error
+
+    assert worker.do_job(Failing(), None, SimpleNamespace(job="failing")).kind == kind
 
 
 def test_missing_weights_are_told_and_nothing_is_kept(small, monkeypatch):

@@ -7,6 +7,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+# What torch, the device's libraries and C++ on Windows and elsewhere say of it, in small letters.
+LACKS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "status_alloc_failed",
+    "invalid buffer size",
+    "bad_alloc",
+    "bad allocation",
+)
 SHRINK = 4  # a run for which memory did not suffice is tried again with a part of its rows
 
 
@@ -30,8 +40,7 @@ def chunked(work: Callable[[slice], Tensor], count: int, size: int) -> Tensor:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this says that memory did not suffice: on processors and on mps torch only says so in words."""
-    words = ("out of memory", "can't allocate memory", "not enough memory")
+    """Whether this says that memory did not suffice: but for cuda's own allocator torch only says so in words."""
     return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or (
-        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in LACKS)
     )
