@@ -236,17 +236,16 @@ def _colour_and_place(picture: Tensor, stride: int, part: Region, whole: Region)
     return torch.cat((lab, place / math.hypot(whole.bottom, whole.right)))
 
 
-def changed(composite: Composite, picture: Tensor, scene: Scene, repainted: float = 0.0) -> Tensor:
-    """The naive picture at `scene`'s scale with the change made so far in `picture` (whole, any size, 0..255):
-    (3, H, W) 0..255.
+def changed(picture: Tensor, seen: Scene, scene: Scene, repainted: float = 0.0) -> Tensor:
+    """The naive picture at `scene`'s scale with the change made so far in `picture` (whole, 0..255), which was painted
+    of the same composite as it is `seen` at another: (3, H, W) 0..255.
 
     The change is enlarged, not the picture, so that the object keeps its own detail too fine for `picture`; of
     this the share `repainted` (0..1) is taken away.
     """
     size = tuple(scene.naive.shape[1:])
-    before = resize(composite.naive.to(picture.device), tuple(picture.shape[1:])).clamp(0, 1) * 255
-    own = torch.lerp(scene.naive, resize(before, size), repainted)
-    return torch.lerp(scene.painting, (own + resize(picture - before, size)).clamp(0, 255), scene.loose)
+    own = torch.lerp(scene.naive, resize(seen.naive, size), repainted)
+    return torch.lerp(scene.painting, (own + resize(picture - seen.naive, size)).clamp(0, 255), scene.loose)
 
 
 def grown(composite: Composite, by: int) -> Composite:

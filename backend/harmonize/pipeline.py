@@ -145,7 +145,7 @@ class _Run:
         scene = self._scenes[-1]
 
         def make() -> Mapping:
-            return self._matched(scene.region.of(changed(self._composite, self._first(), scene)), scene)
+            return self._matched(scene.region.of(changed(self._first(), self._first_scene, scene)), scene)
 
         return self._memo.get(("mapping", self._key(scene), scene.region, *self._first_key()), make)
 
@@ -175,7 +175,7 @@ class _Run:
     def _carried_on(self, scene: Scene) -> Tensor:
         """Where a finer level begins: the level before's picture, rebuilt from patches; like `_begun`'s."""
         repainted = coarseness(self.style_level, self._mask_scale(tuple(scene.painting.shape[1:])))
-        return scene.region.of(changed(self._composite, self._whole(self._part), scene, repainted))
+        return scene.region.of(changed(self._whole(self._part), self._scene_of_part, scene, repainted))
 
     def _wanted(self, mapping: Mapping, scene: Scene) -> dict[str, Statistics]:
         """What pass 2 moves features to. The painting's, of a large canvas half a gigabyte, are named nowhere here."""

@@ -75,29 +75,29 @@ def test_growing_over_everything_is_told_as_that():
         grown(composed(40, 50, 10, 10, 12), 60)
 
 
-def checkered_and_seen_at_half() -> tuple[Composite, Scene, torch.Tensor]:
-    """An object of single black and white pixels, its scene, and what half size sees of it: (3, 32, 40)."""
+def checkered_and_seen_at_half() -> list[Scene]:
+    """An object of single black and white pixels, and as it is seen at half size."""
     painting = torch.full((3, 64, 80), 0.25)
     checkers = (torch.arange(64)[:, None] + torch.arange(80)) % 2
     composite = Composite(painting, checkers.expand(3, -1, -1).float(), composed(64, 80, 24, 24, 24).mask)
-    return composite, Scene.at(composite, (64, 80), 8, False, 0.1), resize(composite.naive, (32, 40)) * 255
+    return [Scene.at(composite, size, 8, False, 0.1) for size in ((64, 80), (32, 40))]
 
 
 @pytest.mark.parametrize("repainted, swing", [(0.0, 1), (0.5, 0.5), (1.0, 0)])
 def test_a_change_is_enlarged_and_fine_detail_kept_as_far_as_asked(repainted, swing):
-    composite, scene, seen = checkered_and_seen_at_half()
-    found = changed(composite, seen - 100, scene, repainted)
+    scene, seen = checkered_and_seen_at_half()
+    found = changed(seen.naive - 100, seen, scene, repainted)
     inside = (slice(None), slice(30, 42), slice(30, 42))
-    grey = seen.mean()  # of black and white
+    grey = seen.naive.mean()  # of black and white
     expected = (grey + swing * (scene.naive - grey) - 100).clamp(0, 255)
     torch.testing.assert_close(found[inside], expected[inside], atol=1.0, rtol=0)
     assert torch.equal(found[:, :16], scene.painting[:, :16])
 
 
 def test_no_change_is_the_naive_picture_within_the_loose_mask():
-    composite, scene, seen = checkered_and_seen_at_half()
+    scene, seen = checkered_and_seen_at_half()
     expected = torch.lerp(scene.painting, scene.naive, scene.loose)
-    torch.testing.assert_close(changed(composite, seen, scene), expected)
+    torch.testing.assert_close(changed(seen.naive, seen, scene), expected)
 
 
 def test_a_region_gives_its_part_and_takes_it_back(generator):
@@ -373,7 +373,7 @@ def test_no_change_at_another_size_is_none_however_fine_the_object(value):
     mask[:, 8:56, 8:56] = 1
     composite = Composite(torch.full_like(naive, 0.5), naive, mask)
     fine, coarse = (Scene.at(composite, (size, size), 8, True, 0.1) for size in (64, 40))
-    unchanged = changed(composite, coarse.naive, fine)
+    unchanged = changed(coarse.naive, coarse, fine)
     torch.testing.assert_close(unchanged, torch.lerp(fine.painting, fine.naive, fine.loose))
 
 

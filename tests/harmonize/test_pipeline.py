@@ -143,8 +143,8 @@ def test_a_broad_brush_begins_the_fine_level_without_the_objects_finest_detail(
     harmonize(composite, thin, short(style_level=level, second=TWO_LEVELS, patch_synthesis=False))
     (coarse, coarser), (fine, scene) = begun
     picture = coarser.region.paste(coarser.painting, coarse - 20)
-    assert torch.equal(fine, scene.region.of(changed(composite, picture, scene, repainted)))
-    assert not torch.equal(fine, scene.region.of(changed(composite, picture, scene, 1 - repainted)))
+    assert torch.equal(fine, scene.region.of(changed(picture, coarser, scene, repainted)))
+    assert not torch.equal(fine, scene.region.of(changed(picture, coarser, scene, 1 - repainted)))
 
 
 def test_the_fine_level_begins_with_the_coarse_picture_rebuilt_from_patches(composite, thin, monkeypatch):
@@ -158,7 +158,7 @@ def test_the_fine_level_begins_with_the_coarse_picture_rebuilt_from_patches(comp
     assert (rebuilt - (coarse - 20)).abs().mean() > 1
     repainted = coarseness(5.0, 144 / 700)
     picture = region.paste(painting, rebuilt)
-    assert torch.equal(fine, scene.region.of(changed(composite, picture, scene, repainted)))
+    assert torch.equal(fine, scene.region.of(changed(picture, coarser, scene, repainted)))
 
 
 def test_the_fine_level_is_matched_anew_by_what_it_begins_with(composite, thin, monkeypatch):
