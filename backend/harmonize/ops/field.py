@@ -63,12 +63,13 @@ def spatially_consistent(
     valid = proposals[:, 0] >= 0  # (K, h, w)
     flat = (proposals[:, 0] * source_width + proposals[:, 1]).clamp_min(0)
     colours = guide.flatten(1)[:, flat]  # (3, K, h, w)
+    mean = (colours * valid).sum(dim=1) / valid.sum(dim=0).clamp_min(1)
     cost = torch.full(valid.shape, torch.inf, device=guide.device)
     for k in range(len(proposals)):
-        squared = ((colours[:, k : k + 1] - colours) ** 2).sum(dim=0)  # (K, h, w)
-        mean = (squared * valid).sum(dim=0) / valid.sum(dim=0).clamp_min(1)
+        # The mean squared distance to all is that to their mean, and their variance, which is the same for each.
+        squared = ((colours[:, k] - mean) ** 2).sum(dim=0)
         own = 0.0 if similarity is None else similarity(proposals[k])
-        cost[k] = torch.where(valid[k], mean - own, torch.inf)
+        cost[k] = torch.where(valid[k], squared - own, torch.inf)
     # Ties keep the position's own match, which stands in the middle of the list.
     centre = len(proposals) // 2
     chosen = torch.where(cost[centre] <= cost.amin(dim=0), centre, cost.argmin(dim=0))
