@@ -101,11 +101,12 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     lightness = along(lab[0], tone_curve(lab[0][paired], tones, LEAST_CONTRAST, MOST_CONTRAST))
     recoloured = recolored(scene.region.of(scene.naive), mapping.faithful, scene)
     lightness += _evened_light(lightness, recoloured, paired, scene)
-    palette = _palette(scene)
-    lightness = _lit(lightness, lab[0], palette, scene)
+    pasted, palette = _pasted(scene), _palette(scene)
+    lightness = _lit(lightness, lab[0], pasted, palette, scene)
     many = variety(wanted[1:])
-    chroma = _spread(_evened_out(lab[1:], many, scene), paired, wanted[1:])
-    return faded(picture, torch.cat((lightness[None], _found_hues(chroma, many, palette, scene))), scene)
+    chroma = _spread(_evened_out(lab[1:], many, pasted, scene), paired, wanted[1:])
+    chroma = _found_hues(chroma, many, pasted, palette, scene)
+    return faded(picture, torch.cat((lightness[None], chroma)), scene)
 
 
 def with_own_colours(picture: Tensor, scene: Scene, share: float) -> Tensor:
@@ -116,8 +117,8 @@ def with_own_colours(picture: Tensor, scene: Scene, share: float) -> Tensor:
     picture ("Preserving Color in Neural Artistic Style Transfer", https://arxiv.org/abs/1606.05897). What the object lost
     is taken as what its pasted colours foretell of the loss, all of CIELAB: strokes are in neither, so they are not undone.
     """
-    lab = rgb_to_lab(picture / 255)
-    return faded(picture, lab + share * _foretold(_pasted(scene) - lab, OWN_REACH, scene), scene)
+    lab, pasted = rgb_to_lab(picture / 255), _pasted(scene)
+    return faded(picture, lab + share * _foretold(pasted - lab, OWN_REACH, pasted, scene), scene)
 
 
 def variety(chroma: Tensor) -> Tensor:
@@ -126,11 +127,11 @@ def variety(chroma: Tensor) -> Tensor:
     return ((spread - FEW_COLOURS) / (MANY_COLOURS - FEW_COLOURS)).clamp(0, 1)
 
 
-def _evened_out(chroma: Tensor, many: Tensor, scene: Scene) -> Tensor:
-    """`chroma` (2, h, w), a and b of CIELAB, evened out where the pasted object was of one colour; less where that was
+def _evened_out(chroma: Tensor, many: Tensor, pasted: Tensor, scene: Scene) -> Tensor:
+    """`chroma` (2, h, w), a and b of CIELAB, evened out where the `pasted` object was of one colour; less where that was
     colourful, as far as its matches are, whose `variety` is `many` (0-d)."""
-    side, change = max(scene.painting.shape[1:]), _foretold(chroma, EVEN_REACH, scene) - chroma
-    colourful = many * (_pasted(scene)[1:] ** 2).sum(dim=0, keepdim=True)
+    side, change = max(scene.painting.shape[1:]), _foretold(chroma, EVEN_REACH, pasted, scene) - chroma
+    colourful = many * (pasted[1:] ** 2).sum(dim=0, keepdim=True)
     share = COLOURFUL**2 / (COLOURFUL**2 + colourful)
     return chroma + share * gaussian_mean(change, scene.region.of(scene.tight), STROKES * side)
 
@@ -153,22 +154,22 @@ def _evened_light(lightness: Tensor, recoloured: Tensor, paired: Tensor, scene: 
     return LIGHT_EVENED * gaussian_mean((even - lightness)[None], scene.region.of(scene.tight), reach)[0]
 
 
-def _lit(lightness: Tensor, before: Tensor, palette: Tensor, scene: Scene) -> Tensor:
-    """`lightness` (h, w) moved towards the pasted object's, brought into what the `palette` has of its range; that of a
+def _lit(lightness: Tensor, before: Tensor, pasted: Tensor, palette: Tensor, scene: Scene) -> Tensor:
+    """`lightness` (h, w) moved towards the `pasted` object's, brought into what the `palette` has of its range; that of a
     scene towards `before` (h, w), pass 2's."""
     filled, own = scene.filled(), scene.lightness()
     lightness = torch.lerp(lightness, before, SCENES_LIGHT * filled)
     darkest, lightest = lightness_range(palette)
     wanted = tuple(min(max(end, darkest), lightest) for end in own)
     gain, offset = range_fit(own, wanted, LEAST_CONTRAST, 1.0)
-    lost = gain * _pasted(scene)[:1] + 100 * offset - lightness
-    return lightness + OWN_LIGHT * (1 - filled) * _foretold(lost, OWN_REACH, scene)[0]
+    lost = gain * pasted[:1] + 100 * offset - lightness
+    return lightness + OWN_LIGHT * (1 - filled) * _foretold(lost, OWN_REACH, pasted, scene)[0]
 
 
-def _foretold(wanted: Tensor, reach: float, scene: Scene) -> Tensor:
-    """`wanted` (C, h, w) as far as the pasted colours foretell it, in windows of `reach` (long sides of the painting)."""
+def _foretold(wanted: Tensor, reach: float, pasted: Tensor, scene: Scene) -> Tensor:
+    """`wanted` (C, h, w) as far as the `pasted` colours foretell it, in windows of `reach` (long sides of the painting)."""
     inside, side = scene.region.of(scene.tight), max(scene.painting.shape[1:])
-    return wide_guided_filter(_pasted(scene) / 100, wanted, inside, reach * side, EVEN_EDGE**2)
+    return wide_guided_filter(pasted / 100, wanted, inside, reach * side, EVEN_EDGE**2)
 
 
 def _pasted(scene: Scene) -> Tensor:
@@ -188,16 +189,16 @@ def _darkest(scene: Scene) -> Tensor:
     return quantiles(lab_of(scene.painting.flatten(1))[:1])[0, round(DARKEST * BINS)]
 
 
-def _found_hues(chroma: Tensor, many: Tensor, palette: Tensor, scene: Scene) -> Tensor:
-    """`chroma` (2, h, w) moved to the pasted object's own hues, as the `palette` has them, where it is colourful; less
+def _found_hues(chroma: Tensor, many: Tensor, pasted: Tensor, palette: Tensor, scene: Scene) -> Tensor:
+    """`chroma` (2, h, w) moved to the `pasted` object's own hues, as the `palette` has them, where it is colourful; less
     where it is busy, as far as the matches are colourful, whose `variety` is `many` (0-d)."""
-    naive, inside, side = _pasted(scene), scene.region.of(scene.tight), max(scene.painting.shape[1:])
-    found = _of_palette(naive, inside, lab_of(palette))
-    colourful, foreign = ((x**2).sum(dim=0, keepdim=True) for x in (naive[1:], found - naive[1:]))
+    inside, side = scene.region.of(scene.tight), max(scene.painting.shape[1:])
+    found = _of_palette(pasted, inside, lab_of(palette))
+    colourful, foreign = ((x**2).sum(dim=0, keepdim=True) for x in (pasted[1:], found - pasted[1:]))
     busy = _spread_around(chroma, inside, BUSY_REACH * side)
     share = 1 - many * ((busy - QUIET) / (BUSY - QUIET)).clamp(0, 1)
     share *= colourful / (colourful + COLOURFUL**2) * torch.exp(-foreign / (2 * FOREIGN**2))
-    return chroma + _foretold(share * (found - chroma), OWN_REACH, scene)
+    return chroma + _foretold(share * (found - chroma), OWN_REACH, pasted, scene)
 
 
 def _spread_around(chroma: Tensor, inside: Tensor, reach: float) -> Tensor:
@@ -206,12 +207,12 @@ def _spread_around(chroma: Tensor, inside: Tensor, reach: float) -> Tensor:
     return (square - mean**2).clamp_min(0).sum(dim=0, keepdim=True).sqrt()
 
 
-def _of_palette(naive: Tensor, inside: Tensor, palette: Tensor) -> Tensor:
-    """What chroma (2, h, w) the `palette` (3, N) has for the colours of `naive` (3, h, w), both CIELAB, where there
+def _of_palette(pasted: Tensor, inside: Tensor, palette: Tensor) -> Tensor:
+    """What chroma (2, h, w) the `palette` (3, N) has for the colours of `pasted` (3, h, w), both CIELAB, where there
     is anything `inside` (1, h, w). Colours that are nearly alike, of one cube of PALETTE_STEP, get the same."""
-    asked, found = inside[0] > 0, naive.clone()
+    asked, found = inside[0] > 0, pasted.clone()
     # Three numbers of 8 bits in one: not every device can tell unique columns.
-    cube = (naive[:, asked] / PALETTE_STEP).round().long() + 128
+    cube = (pasted[:, asked] / PALETTE_STEP).round().long() + 128
     codes, which = (cube[0] << 16 | cube[1] << 8 | cube[2]).unique(return_inverse=True)
     colours = PALETTE_STEP * (torch.stack((codes >> 16, codes >> 8 & 255, codes & 255)) - 128)
     nearest = in_palette(colours, palette, math.ceil(PALETTE_SHARE * palette.shape[1]))

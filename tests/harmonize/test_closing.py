@@ -277,9 +277,9 @@ def test_busy_places_take_other_hues_where_the_matches_are_of_few_colours(large)
     strokes = torch.where(torch.arange(SIZE[1]) // 2 % 2 == 0, flat(60.0, 110, 220), flat(230.0, 200, 30))
     scene = replace(large, painting=RED.expand_as(large.painting), naive=RED.expand_as(large.painting))
     chroma = rgb_to_lab(large.region.of(strokes.expand_as(large.painting)) / 255)[1:]
-    palette = closing._palette(scene)
+    given = closing._pasted(scene), closing._palette(scene), scene
     few, many = (
-        (closing._found_hues(chroma, torch.tensor(count), palette, scene) - chroma)[:, core(large)].norm()
+        (closing._found_hues(chroma, torch.tensor(count), *given) - chroma)[:, core(large)].norm()
         for count in (0.0, 1.0)
     )
     assert few > 5 * many
