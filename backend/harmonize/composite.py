@@ -14,7 +14,7 @@ from .errors import InvalidInput
 from .ops.color import rgb_to_lab
 from .ops.guided_filter import wide_guided_filter
 from .ops.histogram import quantiles
-from .ops.masks import grow, loose_mask
+from .ops.masks import LOOSE_CUT, grow, loose_mask
 from .ops.matching import Hints
 from .ops.tone import range_fit
 
@@ -26,7 +26,6 @@ MATCHED = STRIDE["relu4_1"]  # of a mapping's positions
 CELL = max(STRIDE.values())
 SMALLEST_SIDE = 32
 MASK_LEVEL = 1 / 255
-FAINT = 0.1  # a mask that nowhere exceeds the loose mask's cut leaves nothing to paint
 PARTS = 128  # cells along the mask's long side, by which an object's separate parts are told apart
 
 
@@ -60,7 +59,7 @@ class Composite:
             raise InvalidInput(
                 f"The painting is {size[1]} x {size[0]} pixels; at least {SMALLEST_SIDE} on each side are needed."
             )
-        if not (self.mask > FAINT).any():
+        if not (self.mask > LOOSE_CUT).any():  # the loose mask would leave nothing to paint
             raise InvalidInput("The mask is empty or nearly transparent; mark the pasted object.")
         if (self.mask > 1 - MASK_LEVEL).all():
             raise InvalidInput("The mask covers everything; mark only the pasted object.")
@@ -279,8 +278,8 @@ def _whole(size: tuple[int, int]) -> Region:
 
 
 def extent(mask: Tensor) -> Region:
-    """The bounds of the object in a composite's `mask` (1, H, W); what is fainter than FAINT is dirt somewhere."""
-    return bounds(mask > FAINT)
+    """The bounds of the object in a composite's `mask` (1, H, W); what is not above LOOSE_CUT is dirt somewhere."""
+    return bounds(mask > LOOSE_CUT)
 
 
 def longest_side(mask: Tensor) -> int:
@@ -289,7 +288,7 @@ def longest_side(mask: Tensor) -> int:
     cell = math.ceil(max(mask.shape[1:]) / PARTS)
     found = extent(mask)  # of a large canvas the object is a small part
     first = (found.top // cell * cell, found.left // cell * cell)
-    where = Region(*first, found.bottom, found.right).of(mask) > FAINT
+    where = Region(*first, found.bottom, found.right).of(mask) > LOOSE_CUT
     height, width = where.shape[1:]
     cells = F.max_pool2d(where.float(), cell, ceil_mode=True)
     part, before = cells * torch.arange(1.0, cells.numel() + 1).view_as(cells), cells
