@@ -21,11 +21,11 @@ DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 AT_ONCE = 1 << 13  # patches compared at once: 5 MB of 7 x 7 in RGB, which the processor's cache holds
 
 
-@dataclass
-class _Search:
-    """The positions being matched (N of them) and their best matches so far.
+@dataclass(frozen=True)
+class _Patches:
+    """Those of the positions being matched (N of them), and those they are compared with.
 
-    Patches are read from the pictures when they are compared: kept, those of an object of 2048 px take half a
+    They are read from the pictures when they are compared: kept, those of an object of 2048 px take half a
     gigabyte.
     """
 
@@ -35,24 +35,6 @@ class _Search:
     limits: tuple[int, int]  # H, W
     offsets: Tensor  # (2, patch^2)
     reach: int  # a patch goes this far from its centre
-    match: Tensor  # (2, N)
-    cost: Tensor  # (N,)
-    on_proposal: Callable[[], None]
-
-    def propose(self, candidate: Tensor, valid: Tensor | None = None) -> None:
-        """Take `candidate` (2, N) wherever it is better than the match so far; where it is not `valid` (N,), it is
-        not looked at."""
-        candidate = self.inside(candidate)
-        if valid is None:
-            cost = self.distance(candidate)
-        else:
-            looked_at = valid.nonzero()[:, 0]
-            cost = torch.full_like(self.cost, torch.inf)
-            cost[looked_at] = self.distance(candidate[:, looked_at], looked_at)
-        better = cost < self.cost
-        self.match = torch.where(better, candidate, self.match)
-        self.cost = torch.where(better, cost, self.cost)
-        self.on_proposal()
 
     def inside(self, centre: Tensor) -> Tensor:
         """Patch centres moved so that whole patches lie in the source."""
@@ -72,6 +54,31 @@ class _Search:
             return difference.square_().sum(dim=(1, 2))
 
         return chunked(of, centre.shape[1], AT_ONCE)
+
+
+@dataclass
+class _Search:
+    """The best matches so far of all positions."""
+
+    patches: _Patches
+    match: Tensor  # (2, N)
+    cost: Tensor  # (N,)
+    on_proposal: Callable[[], None]
+
+    def propose(self, candidate: Tensor, valid: Tensor | None = None) -> None:
+        """Take `candidate` (2, N) wherever it is better than the match so far; where it is not `valid` (N,), it is
+        not looked at."""
+        candidate = self.patches.inside(candidate)
+        if valid is None:
+            cost = self.patches.distance(candidate)
+        else:
+            looked_at = valid.nonzero()[:, 0]
+            cost = torch.full_like(self.cost, torch.inf)
+            cost[looked_at] = self.patches.distance(candidate[:, looked_at], looked_at)
+        better = cost < self.cost
+        self.match = torch.where(better, candidate, self.match)
+        self.cost = torch.where(better, cost, self.cost)
+        self.on_proposal()
 
 
 def patchmatch(
@@ -94,10 +101,11 @@ def patchmatch(
     for _ in range(rounds):
         _propagate(search, where)
         _random_search(search, generator)
+    at = search.patches.at
     field = torch.full((2, *where.shape), -1, dtype=torch.int64, device=query.device)
-    field[:, search.at[0], search.at[1]] = search.match
+    field[:, at[0], at[1]] = search.match
     cost = torch.zeros(where.shape, device=query.device)
-    cost[search.at[0], search.at[1]] = search.cost
+    cost[at[0], at[1]] = search.cost
     return field, cost
 
 
@@ -111,28 +119,32 @@ def proposals_in_a_round(limits: tuple[int, int], jumps: tuple[int, ...]) -> int
     return len(DIRECTIONS) * len(jumps) + (max(limits) // 2).bit_length()
 
 
-def _begin(query, source, where, generator, patch, on_proposal) -> _Search:
+def _begin(
+    query: Tensor,
+    source: Tensor,
+    where: Tensor,
+    generator: torch.Generator,
+    patch: int,
+    on_proposal: Callable[[], None],
+) -> _Search:
+    """Every position matched to a random place."""
     radius = patch // 2
     at = torch.stack(where.nonzero(as_tuple=True))
     step = torch.arange(-radius, radius + 1, device=query.device)
     offsets = torch.stack(torch.meshgrid(step, step, indexing="ij")).flatten(1)
     padded = F.pad(query[None], (radius,) * 4, mode="replicate")[0]
     limits = tuple(source.shape[1:])
-    match = draw(generator, at.shape, at.device) * at.new_tensor(limits)[:, None]
-    search = _Search(
+    compared = _Patches(
         padded.permute(1, 2, 0).contiguous(),
         at,
         source.permute(1, 2, 0).contiguous(),
         limits,
         offsets,
         radius,
-        match.long(),
-        match[0],
-        on_proposal,
     )
-    search.match = search.inside(search.match)
-    search.cost = search.distance(search.match)
-    return search
+    match = (draw(generator, at.shape, at.device) * at.new_tensor(limits)[:, None]).long()
+    match = compared.inside(match)
+    return _Search(compared, match, compared.distance(match), on_proposal)
 
 
 def patches(picture: Tensor, centre: Tensor, offsets: Tensor) -> Tensor:
@@ -145,14 +157,12 @@ def patches(picture: Tensor, centre: Tensor, offsets: Tensor) -> Tensor:
 
 def _propagate(search: _Search, where: Tensor) -> None:
     """Try what the neighbours at each jump would propose: their match, moved back by the jump."""
-    height, width = where.shape
+    (height, width), at = where.shape, search.patches.at
     numbers = torch.full(where.shape, -1, dtype=torch.int32, device=where.device)
-    numbers[search.at[0], search.at[1]] = torch.arange(
-        len(search.cost), dtype=torch.int32, device=where.device
-    )
+    numbers[at[0], at[1]] = torch.arange(len(search.cost), dtype=torch.int32, device=where.device)
     for jump in JUMPS:
         for dy, dx in ((jump * y, jump * x) for y, x in DIRECTIONS):
-            y, x = search.at[0] + dy, search.at[1] + dx
+            y, x = at[0] + dy, at[1] + dx
             there = (y >= 0) & (y < height) & (x >= 0) & (x < width)
             neighbour = numbers[y.clamp_(0, height - 1), x.clamp_(0, width - 1)]
             match = search.match[:, neighbour.clamp_min(0).long()]
@@ -161,7 +171,7 @@ def _propagate(search: _Search, where: Tensor) -> None:
 
 def _random_search(search: _Search, generator: torch.Generator) -> None:
     """Try random places around the match."""
-    for offset in offsets_at_random(generator, search.match, search.limits):
+    for offset in offsets_at_random(generator, search.match, search.patches.limits):
         search.propose(search.match + offset)
 
 
