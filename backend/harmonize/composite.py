@@ -307,7 +307,8 @@ def _longer_side(where: Tensor) -> int:
 
 
 def around(mask: Tensor, margin: int) -> Region:
-    """The bounds of `mask` (1, H, W) > 0 with `margin` pixels around them, on whole cells."""
+    """The bounds of `mask` (1, H, W) > 0 with `margin` pixels around them, on whole cells, of which one at least is in
+    it in both directions: of less the deepest layer has nothing."""
     found, (height, width) = bounds(mask > 0), mask.shape[1:]
     top, bottom = _cells(found.top, found.bottom, margin, height)
     left, right = _cells(found.left, found.right, margin, width)
@@ -329,4 +330,5 @@ def bounds(where: Tensor) -> Region:
 
 
 def _cells(first: int, last: int, margin: int, limit: int) -> tuple[int, int]:
-    return max(0, (first - margin) // CELL * CELL), min(limit, -(-(last + margin) // CELL) * CELL)
+    start = min((first - margin) // CELL, limit // CELL - 1)  # a broken last cell is none
+    return max(0, start * CELL), min(limit, -(-(last + margin) // CELL) * CELL)

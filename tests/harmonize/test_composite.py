@@ -127,6 +127,7 @@ def test_a_scenes_region_holds_the_mask_and_its_margin_on_whole_cells(height, wi
     assert region.bottom >= min(height, rows.max() + 1 + margin)
     assert region.right >= min(width, columns.max() + 1 + margin)
     assert region.top % CELL == 0 and region.left % CELL == 0
+    assert region.bottom - region.top >= CELL and region.right - region.left >= CELL
     assert region.bottom % CELL == 0 or region.bottom == height
     assert region.right % CELL == 0 or region.right == width
     assert (scene.loose >= (scene.tight > 0.1)).all()

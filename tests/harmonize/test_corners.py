@@ -26,6 +26,17 @@ def test_an_object_smaller_than_a_cell_is_painted(thin, side):
     assert torch.isfinite(outcome.image).all() and outcome.alpha.max() > 0
 
 
+@pytest.mark.parametrize("edge", [(slice(-3, None), slice(None)), (slice(None), slice(-3, None))])
+@pytest.mark.parametrize("margin", [0, 1])
+def test_an_object_within_a_last_cell_that_is_not_whole_is_painted(thin, margin, edge):
+    """Of its 8 rows or columns the deepest layer has none."""
+    whole, mask = composed(104, 104, 30, 30, 40), torch.zeros(1, 104, 104)
+    mask[(0, *edge)] = 1
+    config = short(first=one_level(1)[0], second=one_level(1), patch_synthesis=False, margin=margin)
+    outcome = harmonize(Composite(whole.painting, whole.naive.flip(2), mask), thin, config)
+    assert torch.isfinite(outcome.image).all() and outcome.alpha.max() > 0
+
+
 def test_a_mask_too_faint_to_paint_is_refused(thin):
     whole = composed(96, 96, 30, 30, 40)
     with pytest.raises(InvalidInput, match="nearly transparent"):
