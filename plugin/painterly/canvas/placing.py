@@ -39,10 +39,6 @@ class _Spot(NamedTuple):
     y: int = 0
     note: str = ""
 
-    def box_of(self, result: Placed, origin: Origin) -> Box:
-        """Where the result lies in the document."""
-        return result.box.shifted(origin.window.left + self.x, origin.window.top + self.y)
-
 
 class Placer:
     """Adds results to one document, which may be closed between any two steps: then DocumentClosed."""
@@ -57,24 +53,20 @@ class Placer:
     def place(self, origin: Origin, result: Placed, name: str, mode: str) -> Steps:
         """One result (relative to the origin's window) above its layer, or in its place."""
         yield from self._hand_rests()
-        repainted = yield from self._repainted(origin)
-        spot = self._spot(origin, repainted)
         layer = self._document.createNode(name, "paintlayer")
-        yield from _fill(layer, result, spot.box_of(result, origin))
-        return (yield from self._add(origin, layer, mode, repainted))
+        yield from _fill(layer, result, _place_of(result, origin))
+        return (yield from self._add(origin, [layer], layer, mode))
 
     def place_group(self, origin: Origin, results: Sequence[Tuple[str, Placed]], name: str) -> Steps:
         """Several results of one layer as a group, in one step; only the topmost is visible."""
         yield from self._hand_rests()
-        repainted = yield from self._repainted(origin)
-        spot = self._spot(origin, repainted)
-        group = self._document.createGroupLayer(name)
-        for index, (label, result) in enumerate(results):
-            layer = self._document.createNode(label, "paintlayer")
-            yield from _fill(layer, result, spot.box_of(result, origin))
-            layer.setVisible(index == len(results) - 1)
-            group.addChildNode(layer, None)
-        return (yield from self._add(origin, group, ABOVE, repainted))
+        group, layers = self._document.createGroupLayer(name), []
+        for label, result in results:
+            layers.append(self._document.createNode(label, "paintlayer"))
+            yield from _fill(layers[-1], result, _place_of(result, origin))
+            layers[-1].setVisible(len(layers) == len(results))
+            group.addChildNode(layers[-1], None)
+        return (yield from self._add(origin, layers, group, ABOVE))
 
     def place_on_top(self, result: Placed, at: Box, name: str) -> Steps:
         """A result without a layer of its own (its document was closed) as the topmost layer."""
@@ -84,10 +76,12 @@ class Placer:
         self._document.rootNode().addChildNode(layer, None)
         return Landing(self._key, documents.node_id(layer))
 
-    def _add(self, origin: Origin, layer: Node, mode: str, repainted: bool) -> Steps:
-        """Adds the filled layer; what it takes the place of is hidden or removed."""
-        yield from self._hand_rests()
-        spot = self._spot(origin, repainted)
+    def _add(self, origin: Origin, filled: Sequence[Node], layer: Node, mode: str) -> Steps:
+        """Adds the layer, which is or has the filled ones; what it takes the place of is hidden or removed."""
+        # Looked at last: whatever the artist did while it was filled in counts.
+        spot = self._spot(origin, (yield from self._repainted_at_rest(origin)))
+        for each in filled:
+            each.move(spot.x, spot.y)
         why_kept = _why_kept(origin, spot, mode)
         removed = spot.original if mode == REPLACE and not why_kept else None
         replaced = [node for node in (spot.original, *spot.rivals) if node is not None]
@@ -126,6 +120,17 @@ class Placer:
             if _is_button_down():
                 since = time.monotonic()
             yield HELD if time.monotonic() - since > HELD_SECONDS else WAITING
+
+    def _repainted_at_rest(self, origin: Origin) -> Generator[Optional[str], None, bool]:
+        """As `_repainted`, and it still is so: nothing was drawn since it began to look."""
+        while True:
+            yield from self._hand_rests()
+            looking = self._repainted(origin)
+            try:
+                while not _is_drawing(self._document):
+                    yield next(looking)
+            except StopIteration as stop:
+                return stop.value
 
     def _activate(self, layer: Node, wanted: Optional[Node]) -> Pauses:
         """Makes `wanted` active once Krita has made the added layer so, which it does a little later."""
@@ -230,6 +235,11 @@ def _covers(layer: Node, originals: Sequence[Node], canvas: Box) -> bool:
     rendered = documents.box_of(layer.bounds())
     shown = [documents.box_of(node.bounds()).intersect(canvas) for node in originals]
     return all(box.empty or box.intersect(rendered) == box for box in shown)
+
+
+def _place_of(result: Placed, origin: Origin) -> Box:
+    """Where the result lies in the document if its layer was not moved."""
+    return result.box.shifted(origin.window.left, origin.window.top)
 
 
 def _fill(layer: Node, result: Placed, box: Box) -> Generator[None, None, None]:

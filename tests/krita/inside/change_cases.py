@@ -3,8 +3,8 @@
 from krita import Selection
 from scenes import SMALL, add_layer, export, finish, flat, noise, scene
 
-from plugin.painterly.canvas import Canvas, documents, look
-from plugin.painterly.job import ABOVE, REPLACE, DocumentClosed
+from plugin.painterly.canvas import Canvas, documents, look, placing
+from plugin.painterly.job import ABOVE, ADDED, REPLACE, DocumentClosed
 from plugin.painterly.protocol.geometry import Box
 
 CHANGED = "“object” was changed meanwhile: its result shows it as it was. Harmonize again to paint it anew."
@@ -219,3 +219,44 @@ def case_a_document_closed_while_its_layer_is_looked_at():
         raise AssertionError("it was placed")
     finally:
         look.PIECE_PIXELS = kept
+
+
+def _landed_at_each_step(change, mode):
+    """(doc, note, result, object) of results whose layer was changed at their first step, second, ... until it is there.
+
+    As by a stroke, which goes on for a moment.
+    """
+    at_work = []
+    kept = look.PIECE_PIXELS, placing.STRIP_PIXELS, placing._is_drawing
+    look.PIECE_PIXELS = placing.STRIP_PIXELS = 160
+    placing._is_drawing = lambda _: bool(at_work) and at_work.pop()
+    try:
+        for step in range(1000):
+            doc, _, pasted = scene()
+            canvas = Canvas()
+            got = export(doc, pasted, SMALL, canvas)
+            steps = canvas.place(got.origin, got.layer, "result", mode)
+            if ADDED in [next(steps) for _ in range(step)]:
+                assert step > 9
+                return
+            change(pasted)
+            at_work.append(True)
+            landing = finish(steps)
+            yield doc, landing.note, documents.find_node(doc, landing.node), pasted
+            doc.setModified(False)
+            doc.close()
+    finally:
+        look.PIECE_PIXELS, placing.STRIP_PIXELS, placing._is_drawing = kept
+
+
+def case_a_layer_painted_on_while_its_result_is_filled_in_stays_visible():
+    for mode in (ABOVE, REPLACE):
+        for doc, note, result, pasted in _landed_at_each_step(_mirror, mode):
+            assert note == CHANGED and pasted.visible() and result.visible()
+            assert [node.name() for node in doc.topLevelNodes()[1:3]] == ["object", "result"]
+
+
+def case_a_layer_moved_while_its_result_is_filled_in_takes_it_along():
+    for _, note, result, pasted in _landed_at_each_step(lambda layer: layer.move(30, -10), ABOVE):
+        assert note == MOVED and not pasted.visible()
+        assert documents.box_of(result.bounds()) == Box(130, 70, 170, 100)
