@@ -19,6 +19,9 @@ class Node:
     def name(self):
         return self._layer.name
 
+    def setName(self, name):
+        self._layer.name = name
+
     def type(self):
         return self._layer.kind
 
@@ -54,6 +57,13 @@ class Node:
 
     def setBlendingMode(self, mode):
         self._layer.mode = mode
+
+    def animated(self):
+        return self._layer.animated
+
+    def enableAnimation(self):
+        """From then on it has frames, whose pixels the fake does not tell apart."""
+        self._layer.animated = True
 
     def inheritAlpha(self):
         return False

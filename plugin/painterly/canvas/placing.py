@@ -219,6 +219,12 @@ def _why_kept(origin: Origin, spot: _Spot, mode: str) -> str:
     if spot.original is None:
         return ""
     name = origin.source.name
+    if any(node.animated() for node in (spot.original, *documents.walk(spot.original))):
+        return tr(
+            "Only the frame in front of “{layer}” was painted, and its result lies on all frames: "
+            "they are in the hidden original.",
+            layer=name,
+        )
     if origin.part is not None:
         return tr(
             "Only the selection of “{layer}” was painted; the rest is in the hidden original.", layer=name

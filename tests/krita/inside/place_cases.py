@@ -100,6 +100,28 @@ def case_what_was_not_selected_of_an_original_is_hidden_not_removed():
         )
 
 
+def case_an_animated_original_is_hidden_not_removed():
+    for mode in (ABOVE, REPLACE):
+        for in_group in (False, True):
+            doc, _, pasted = scene()
+            pasted.enableAnimation()
+            if in_group:
+                pasted.setName("inside")
+                pasted.remove()
+                group = doc.createGroupLayer("object")
+                doc.rootNode().addChildNode(group, doc.topLevelNodes()[0])
+                group.addChildNode(pasted, None)
+                doc.refreshProjection()
+            original = doc.nodeByName("object")
+            landing, _ = _placed(doc, original, mode)
+            assert _names(doc.rootNode()) == ["Background", "object", "result", "above"]
+            assert not original.visible()
+            assert landing.note == (
+                "Only the frame in front of “object” was painted, and its result lies on all frames: "
+                "they are in the hidden original."
+            )
+
+
 def case_only_visible_pixels_count_as_not_selected():
     doc, _, pasted = scene()
     pasted.setPixelData(flat(5, 30, 1, 2, 3, 0), 135, 80, 5, 30)
