@@ -32,7 +32,7 @@ class Layer:
         self.plane = Plane(depth)
         self.parent, self.children = None, []
         self.visible, self.locked, self.opacity, self.mode = True, False, 255, "normal"
-        self.animated = False
+        self.animated, self.style = False, ""
         self.original = None  # of a clone layer
         self.dx, self.dy = 0, 0
 
@@ -59,7 +59,7 @@ class Layer:
         new.id = self.id if with_id else new.id
         new.plane = self.plane.copied()
         new.visible, new.locked, new.opacity, new.mode = self.visible, self.locked, self.opacity, self.mode
-        new.animated = self.animated
+        new.animated, new.style = self.animated, self.style
         new.original, new.dx, new.dy = self.original, self.dx, self.dy
         for child in self.children:
             grown = child.copied(image, with_id)

@@ -65,6 +65,13 @@ class Node:
         """From then on it has frames, whose pixels the fake does not tell apart."""
         self._layer.animated = True
 
+    def layerStyleToAsl(self):
+        return self._layer.style
+
+    def setLayerStyleFromAsl(self, style):
+        """Kept, not shown; what is empty leaves the style as it is."""
+        self._layer.style = style or self._layer.style
+
     def inheritAlpha(self):
         return False
 

@@ -11,7 +11,7 @@ from tests.fakes import krita
 
 from .conftest import INSIDE
 
-MODULES = ("quirk_cases", "export_cases", "place_cases", "change_cases")
+MODULES = ("quirk_cases", "export_cases", "place_cases", "change_cases", "style_cases")
 
 
 def _cases():

@@ -57,7 +57,7 @@ def _pieces(node: Node, box: Box) -> Iterator[bytes]:
 
 
 def _blending(layer: Node) -> tuple:
-    return layer.opacity(), layer.blendingMode(), layer.inheritAlpha()
+    return layer.opacity(), layer.blendingMode(), layer.inheritAlpha(), layer.layerStyleToAsl()
 
 
 def _effect(layer: Node, box: Box) -> List:

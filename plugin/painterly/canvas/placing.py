@@ -82,6 +82,9 @@ class Placer:
         spot = self._spot(origin, (yield from self._repainted_at_rest(origin)))
         for each in filled:
             each.move(spot.x, spot.y)
+        style = self._style(origin)
+        if style:
+            layer.setLayerStyleFromAsl(style)
         why_kept = _why_kept(origin, spot, mode)
         removed = spot.original if mode == REPLACE and not why_kept else None
         replaced = [node for node in (spot.original, *spot.rivals) if node is not None]
@@ -151,6 +154,16 @@ class Placer:
         painted = origin.painted.shifted(x, y)
         checksum = yield from look.checksum(source, painted, lambda: self._documents.find(self._key))
         return checksum != origin.checksum
+
+    def _style(self, origin: Origin) -> str:
+        """The painted layer's outline, shadow and the like, if it is gone its last result's; empty for none.
+
+        What is a part of a picture has none of its own.
+        """
+        source = documents.find_node(self._document, origin.source.node)
+        results = self._results.of(self._document, origin.source)
+        node = source or (results[-1] if results else None)
+        return "" if node is None or origin.keep_source else node.layerStyleToAsl()
 
     def _spot(self, origin: Origin, repainted: bool) -> _Spot:
         document, name = self._document, origin.source.name

@@ -20,6 +20,11 @@ from .strips import CONVERTED_STRIP_PIXELS, STRIP_PIXELS, strips
 OVERLAP = 64
 # For bytes.translate: 255 for what is not 0.
 _FILLED = b"\0" + b"\xff" * 255
+# Given an empty text, Krita leaves a layer's style as it is.
+_NO_STYLE = """<asl><node
+type="Descriptor"
+classId="null"
+name=""/></asl>"""
 
 Pixels = Generator[None, None, bytearray]
 Boxes = Generator[None, None, Box]
@@ -198,6 +203,8 @@ def _read_layer(copy: Document, box: Box, plan: Plan) -> Pixels:
         # What the groups around it do to the layer they will do to its result.
         group.setOpacity(255)
         group.setBlendingMode("normal")
+    if node.layerStyleToAsl():
+        node.setLayerStyleFromAsl(_NO_STYLE)  # its result has it itself
     own = yield from _rendered(copy, node, box, plan.depth)
     size = colors.CHANNEL_BYTES[plan.depth]
     if plan.as_seen:

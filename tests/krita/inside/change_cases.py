@@ -1,7 +1,6 @@
 """What becomes of a result whose layer was repainted while it was computed."""
 
-from krita import Selection
-from scenes import SMALL, add_layer, export, finish, flat, noise, scene
+from scenes import SMALL, add_layer, export, finish, flat, noise, scene, select
 
 from plugin.painterly.canvas import Canvas, documents, look, placing
 from plugin.painterly.job import ABOVE, ADDED, REPLACE, DocumentClosed
@@ -20,12 +19,6 @@ def _landed(doc, node, change, mode=ABOVE):
     change()
     landing = finish(canvas.place(got.origin, got.layer, "result", mode))
     return landing.note, documents.find_node(doc, landing.node)
-
-
-def _select(doc, x, y, width, height):
-    selection = Selection()
-    selection.select(x, y, width, height, 255)
-    doc.setSelection(selection)
 
 
 def _mirror(layer):
@@ -108,7 +101,7 @@ def case_moved_partly_off_the_canvas_it_is_the_same():
 def case_only_what_was_painted_of_a_layer_counts():
     for x, wanted in ((130, PART), (112, CHANGED)):
         doc, _, pasted = scene()
-        _select(doc, 110, 85, 10, 10)
+        select(doc, 110, 85, 10, 10)
         note, _ = _landed(doc, pasted, lambda: pasted.setPixelData(flat(5, 5, 7, 7, 7), x, 87, 5, 5))
         assert note == wanted
 
@@ -117,7 +110,7 @@ def case_painting_on_beside_the_selection_of_a_flattened_picture_is_no_change():
     doc, painting, _ = scene()
     for node in doc.topLevelNodes()[1:]:
         node.remove()
-    _select(doc, 110, 85, 10, 10)
+    select(doc, 110, 85, 10, 10)
     note, _ = _landed(doc, painting, lambda: painting.setPixelData(flat(9, 9, 7, 7, 7), 20, 20, 9, 9))
     assert note == "" and painting.visible()
 
@@ -163,7 +156,7 @@ def case_a_group_is_the_same_hidden_or_moved():
 def case_what_is_added_to_a_group_beside_what_is_painted_is_no_change():
     doc, _, _ = scene()
     group, *_ = _group(doc)
-    _select(doc, 20, 20, 20, 20)
+    select(doc, 20, 20, 20, 20)
     note, _ = _landed(
         doc,
         group,

@@ -6,10 +6,10 @@ import tempfile
 import scenes
 from krita import Selection
 from PyQt5.QtGui import QImage
-from scenes import add_layer, export, finish, flat, noise, scene
+from scenes import INLINE, OUTLINE, SMALL, add_layer, export, finish, flat, noise, scene
 
 from plugin.painterly.canvas import Canvas
-from plugin.painterly.job import ABOVE
+from plugin.painterly.job import ABOVE, REPLACE
 from plugin.painterly.protocol.geometry import Box
 
 
@@ -125,3 +125,31 @@ def _visible(doc):
     """The pixels of the picture; those that are transparent have no colour that counts."""
     data = scenes.seen(doc, Box(0, 0, scenes.WIDTH, scenes.HEIGHT))
     return [data[at : at + 4] if data[at + 3] else b"" for at in range(0, len(data), 4)]
+
+
+def case_an_outline_is_around_the_result():
+    for mode in (ABOVE, REPLACE):
+        doc, painting, pasted = scene()
+        doc.nodeByName("above").remove()
+        pasted.setLayerStyleFromAsl(OUTLINE)
+        line = Box(95, 90, 99, 100)
+        assert scenes.seen(doc, line) == flat(4, 10, 255, 0, 255)
+        canvas = Canvas()
+        got = export(doc, pasted, SMALL, canvas)
+        assert bytes(got.painting.data) == bytes(painting.pixelData(*_rect(got.origin.window)))
+        finish(canvas.place(got.origin, got.layer, "result", mode))
+        doc.waitForDone()
+        shown = doc.projection(line.left, line.top, 4, 10)  # without asking to render anew
+        assert shown.constBits().asstring(160) == flat(4, 10, 255, 0, 255), mode
+
+
+def case_what_a_style_lays_on_a_faint_layer_is_not_painted():
+    doc, _, pasted = scene()
+    pasted.setOpacity(128)
+    plain = export(doc, pasted)
+    pasted.setLayerStyleFromAsl(INLINE)
+    assert bytes(export(doc, pasted).layer.raster.data) == bytes(plain.layer.raster.data)
+
+
+def _rect(box):
+    return box.left, box.top, box.width, box.height

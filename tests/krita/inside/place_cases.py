@@ -6,7 +6,7 @@ from pathlib import Path
 
 import scenes
 from krita import Krita, Selection
-from scenes import HEIGHT, SMALL, WIDTH, add_layer, export, finish, flat, noise, scene
+from scenes import HEIGHT, SMALL, WIDTH, add_layer, export, finish, flat, noise, scene, select
 
 from plugin.painterly.canvas import Canvas, documents, record
 from plugin.painterly.job import ABOVE, REPLACE, DocumentClosed
@@ -44,12 +44,6 @@ def _layers(parent):
 
 def _names(parent):
     return [node.name() for node in _layers(parent)]
-
-
-def _select(doc, x, y, width, height):
-    selection = Selection()
-    selection.select(x, y, width, height, 255)
-    doc.setSelection(selection)
 
 
 def case_result_is_above_its_hidden_original():
@@ -91,7 +85,7 @@ def case_a_locked_original_is_hidden_not_removed():
 def case_what_was_not_selected_of_an_original_is_hidden_not_removed():
     for mode in (ABOVE, REPLACE):
         doc, _, pasted = scene()
-        _select(doc, 110, 85, 10, 10)
+        select(doc, 110, 85, 10, 10)
         landing, _ = _placed(doc, pasted, mode)
         assert _names(doc.rootNode()) == ["Background", "object", "result", "above"]
         assert not pasted.visible()
@@ -149,7 +143,7 @@ def case_a_result_of_another_selection_stays_visible():
     doc, _, pasted = scene()
     canvas = Canvas()
     for name, x in (("left", 100), ("right", 120), ("left again", 100)):
-        _select(doc, x, 85, 10, 10)
+        select(doc, x, 85, 10, 10)
         _harmonized(canvas, doc, pasted, name)
     assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:5]] == [
         ("object", False), ("left", False), ("right", True), ("left again", True),
@@ -199,7 +193,7 @@ def case_a_loaded_document_knows_which_of_its_layers_are_results():
 def case_a_loaded_document_knows_of_which_selection_a_result_is():
     doc, _, _ = scene()
     for name, x in (("left", 100), ("right", 120), ("left again", 100)):
-        _select(doc, x, 85, 10, 10)
+        select(doc, x, 85, 10, 10)
         _harmonized(Canvas(), doc, doc.nodeByName("object"), name)
         doc = _reopened(doc)
     assert [(node.name(), node.visible()) for node in _layers(doc.rootNode())[1:5]] == [
@@ -340,7 +334,7 @@ def case_a_selection_on_a_flattened_picture_keeps_it_visible():
     doc, painting, _ = scene()
     for node in doc.topLevelNodes()[1:]:
         node.remove()
-    _select(doc, 110, 85, 10, 10)
+    select(doc, 110, 85, 10, 10)
     _placed(doc, painting)
     assert painting.visible() and _names(doc.rootNode()) == ["Background", "result"]
 

@@ -3,7 +3,7 @@
 import dataclasses
 import random
 
-from krita import Krita
+from krita import Krita, Selection
 
 from plugin.painterly.canvas import Canvas, documents
 from plugin.painterly.job import ExportWish, Source
@@ -11,6 +11,25 @@ from plugin.painterly.job import ExportWish, Source
 SRGB = "sRGB-elle-V2-srgbtrc.icc"
 WIDTH, HEIGHT = 300, 200
 SMALL = ExportWish(resolution=64)
+# The layer style of a magenta line, 6 pixels wide, around what a layer shows.
+OUTLINE = """<asl><node type="Descriptor" classId="null" name="">
+ <node key="Scl " type="UnitFloat" unit="#Prc" value="100"/>
+ <node key="masterFXSwitch" type="Boolean" value="1"/>
+ <node key="FrFX" type="Descriptor" classId="FrFX" name="">
+  <node key="enab" type="Boolean" value="1"/>
+  <node key="Styl" type="Enum" typeId="FStl" value="OutF"/>
+  <node key="PntT" type="Enum" typeId="FrFl" value="SClr"/>
+  <node key="Md  " type="Enum" typeId="BlnM" value="Nrml"/>
+  <node key="Opct" type="UnitFloat" unit="#Prc" value="100"/>
+  <node key="Sz  " type="UnitFloat" unit="#Pxl" value="6"/>
+  <node key="Clr " type="Descriptor" classId="RGBC" name="">
+   <node key="Rd  " type="Double" value="255"/>
+   <node key="Grn " type="Double" value="0"/>
+   <node key="Bl  " type="Double" value="255"/>
+  </node>
+ </node>
+</node></asl>"""
+INLINE = OUTLINE.replace("OutF", "InsF")
 
 
 def noise(width, height, alpha=255, seed=1):
@@ -47,6 +66,12 @@ def scene(**options):
     add_layer(doc, "above", flat(50, 50, 0, 0, 255), 90, 70, 50, 50)
     doc.refreshProjection()
     return doc, painting, pasted
+
+
+def select(doc, x, y, width, height):
+    selection = Selection()
+    selection.select(x, y, width, height, 255)
+    doc.setSelection(selection)
 
 
 def source(canvas, doc, node):
