@@ -125,6 +125,7 @@ def test_undo_is_followed_after_one_of_two_windows_was_closed(start, opened, clo
     krita.wait_for("session.history and not session.busy")
     if opened == "after":
         second_window(krita)
+        krita.wait_for("len(session._canvas._undo._views) == 2")  # Krita tells of a window a little later
     krita.run("second.addView(doc)\n{}.qwindow().close()".format(closed))
     krita.wait_for("len(K.windows()) == 1")
     krita.run("K.windows()[0].activate()")
