@@ -13,36 +13,8 @@ from PIL import Image as Picture
 from . import krita_pixels as pixels
 from . import qt
 from .krita_layers import Image, Layer
-from .krita_nodes import SRGB, Node
+from .krita_nodes import SRGB, Node, Selection
 from .krita_pixels import Plane
-
-
-class Selection:
-    """One byte a pixel; a document's own is live."""
-
-    def __init__(self, plane=None):
-        self._plane = plane or Plane("MASK")
-
-    def select(self, x, y, width, height, value):
-        self._plane.write(bytes([value]) * (width * height), x, y, width, height)
-
-    def x(self):
-        return self._plane.bounds().x()
-
-    def y(self):
-        return self._plane.bounds().y()
-
-    def width(self):
-        return self._plane.bounds().width()
-
-    def height(self):
-        return self._plane.bounds().height()
-
-    def pixelData(self, x, y, width, height):
-        return pixels.ByteArray(self._plane.read(x, y, width, height))
-
-    def duplicate(self):
-        return Selection(self._plane.copied())
 
 
 class Document:
@@ -111,6 +83,9 @@ class Document:
         node = self.createNode(name, "clonelayer")
         node._layer.original = source._layer
         return node
+
+    def createSelectionMask(self, name):
+        return self.createNode(name, "selectionmask")
 
     def selection(self):
         return None if self._image.selection is None else Selection(self._image.selection)

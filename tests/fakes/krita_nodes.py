@@ -1,6 +1,7 @@
-"""The fake Krita's nodes."""
+"""The fake Krita's nodes and selections."""
 
 from . import krita_pixels as pixels
+from .krita_pixels import Plane
 
 SRGB = "sRGB-elle-V2-srgbtrc.icc"
 
@@ -111,6 +112,13 @@ class Node:
         self._layer.plane.write(data, x, y, width, height)
         return True
 
+    def selection(self):
+        """Of a selection mask, live."""
+        return Selection(self._layer.plane)
+
+    def setSelection(self, selection):
+        self._layer.plane = selection._plane.copied()
+
     def move(self, x, y):
         """Moves the layer by (x, y)."""
         layer = self._layer
@@ -138,3 +146,31 @@ class Node:
         layer.parent = None
         layer.image.render(layer.shown.bounds())
         return True
+
+
+class Selection:
+    """One byte a pixel; a document's own is live."""
+
+    def __init__(self, plane=None):
+        self._plane = plane or Plane("MASK")
+
+    def select(self, x, y, width, height, value):
+        self._plane.write(bytes([value]) * (width * height), x, y, width, height)
+
+    def x(self):
+        return self._plane.bounds().x()
+
+    def y(self):
+        return self._plane.bounds().y()
+
+    def width(self):
+        return self._plane.bounds().width()
+
+    def height(self):
+        return self._plane.bounds().height()
+
+    def pixelData(self, x, y, width, height):
+        return pixels.ByteArray(self._plane.read(x, y, width, height))
+
+    def duplicate(self):
+        return Selection(self._plane.copied())

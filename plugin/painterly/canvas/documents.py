@@ -132,6 +132,11 @@ def transform_masks(node: Node) -> List[Node]:
     return [mask for mask in reshaping_masks(node) if mask.type() == "transformmask"]
 
 
+def local_selections(node: Node) -> List[Node]:
+    """The visible selections that are a mask of this layer, bottom to top: on it they count, not the document's."""
+    return [child for child in children(node) if child.type() == "selectionmask" and child.visible()]
+
+
 def is_canvas_selection(node: Node) -> bool:
     """Whether it is the document's selection, which is a mask of the root."""
     return is_mask(node) and node.parentNode().parentNode() is None

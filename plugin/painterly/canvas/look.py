@@ -39,6 +39,8 @@ def checksum(
 def _pieces(node: Node, box: Box) -> Iterator[bytes]:
     yield repr(_blending(node)).encode()
     for layer in (node, *documents.walk(node)):
+        if layer.type() == "selectionmask":
+            continue  # it changes nothing that is seen
         effect = _effect(layer, box)
         if effect:
             yield repr(effect).encode()

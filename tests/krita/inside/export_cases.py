@@ -2,7 +2,7 @@
 
 import scenes
 from krita import Krita, Selection
-from scenes import HEIGHT, SMALL, WIDTH, add_layer, difference, export, flat, noise, problem_of, scene
+from scenes import HEIGHT, SMALL, WIDTH, add_layer, difference, export, flat, noise, problem_of, scene, select
 
 from plugin.painterly.canvas import Canvas, documents, exporting, reading
 from plugin.painterly.job import ExportWish
@@ -147,6 +147,31 @@ def case_soft_selection_limits_the_object():
     assert got.selection.box == got.layer.box
     assert got.selection.box.shifted(got.origin.window.left, got.origin.window.top) == Box(110, 85, 120, 95)
     assert bytes(got.selection.raster.data) == b"\x4d" * 100
+
+
+def _local_selection(doc, node):
+    """A mask of the layer that selects 10 x 10 pixels of the object of `scene`."""
+    mask, selection = doc.createSelectionMask("local"), Selection()
+    selection.select(110, 85, 10, 10, 77)
+    mask.setSelection(selection)
+    node.addChildNode(mask, None)
+    return mask
+
+
+def case_a_selection_mask_of_the_layer_counts_instead_of_the_documents():
+    for elsewhere in (False, True):
+        doc, _, pasted = scene()
+        mask = _local_selection(doc, pasted)
+        if elsewhere:
+            select(doc, 0, 0, 10, 10)
+        got = export(doc, pasted)
+        assert got.origin.part == Box(110, 85, 120, 95)
+        assert bytes(got.selection.raster.data) == b"\x4d" * 100
+        mask.setVisible(False)
+        if elsewhere:
+            assert "does not touch" in problem_of(lambda layer=pasted, doc=doc: export(doc, layer))
+        else:
+            assert export(doc, pasted).selection is None
 
 
 def case_of_a_selection_beyond_the_canvas_what_lies_on_the_object_is_taken_as_it_was():

@@ -163,6 +163,22 @@ def case_a_selection_is_live_and_a_duplicate_is_not():
     assert doc.selection().x() == 50 and kept.x() == -5
 
 
+def case_a_selection_mask_of_a_layer_is_not_the_documents_selection():
+    doc, _, pasted = scene()
+    mask, selection = doc.createSelectionMask("local"), Selection()
+    selection.select(110, 85, 10, 10, 200)
+    mask.setSelection(selection)
+    pasted.addChildNode(mask, None)
+    assert doc.selection() is None
+    copy = doc.clone()
+    for node in (pasted.childNodes()[0], copy.topLevelNodes()[1].childNodes()[0]):
+        local = node.selection()
+        assert node.type() == "selectionmask" and node.visible()
+        assert (local.x(), local.y(), local.width(), local.height()) == (110, 85, 10, 10)
+        assert bytes(local.pixelData(109, 85, 2, 1)) == b"\0\xc8"
+    copy.close()
+
+
 def case_the_selection_is_among_the_nodes():
     doc, _, _ = scene()
     selection = Selection()
