@@ -5,6 +5,7 @@ the same assertions. What the plugin does not use is not here. `install()` makes
 much of Qt as the canvas needs.
 """
 
+import enum
 import pickle
 import sys
 
@@ -164,7 +165,7 @@ class Krita:
     _instance = None
 
     def __init__(self):
-        self.images = []
+        self.images, self.dockers = [], []
 
     @classmethod
     def instance(cls):
@@ -176,6 +177,9 @@ class Krita:
 
     def setBatchmode(self, on):
         pass
+
+    def addDockWidgetFactory(self, factory):
+        self.dockers.append(factory.name)
 
     def documents(self):
         return [Document(image) for image in self.images]
@@ -250,7 +254,22 @@ def install(monkeypatch):
 
 
 class _OnlyInherited:
-    """Base of what `canvas.host` derives from or builds; nothing of it is used without a window."""
+    """Base of what `canvas.host` hands out; nothing of it is used without a window."""
 
 
-DockWidget = DockWidgetFactory = DockWidgetFactoryBase = Extension = _OnlyInherited
+class DockWidgetFactoryBase:
+    """Its enumeration is scoped, as Krita 6 demands and Krita 5 allows."""
+
+    class DockPosition(enum.Enum):
+        DockRight = 3
+
+
+class DockWidgetFactory:
+    """What makes the dockers of a class, when a window opens, which none does here."""
+
+    def __init__(self, name, area, docker):
+        assert isinstance(area, DockWidgetFactoryBase.DockPosition)
+        self.name = name
+
+
+DockWidget = Extension = _OnlyInherited

@@ -26,6 +26,12 @@ def test_case(inside, module, case):
     getattr(inside(module), case)()
 
 
+def test_the_docker_is_added_with_an_enumeration_that_krita_6_has_too(inside):
+    host = inside("plugin.painterly.canvas.host")
+    host.add_docker("painterly_docker", host.DockWidget)
+    assert krita.Krita.instance().dockers == ["painterly_docker"]
+
+
 def test_a_case_can_fail(inside, monkeypatch):
     monkeypatch.setattr(krita.Document, "resizeImage", lambda *_: None)
     with pytest.raises(AssertionError):

@@ -24,7 +24,7 @@ def add_extension(extension: Extension) -> None:
 
 
 def add_docker(name: str, docker: type) -> None:
-    area = DockWidgetFactoryBase.DockRight
+    area = DockWidgetFactoryBase.DockPosition.DockRight
     Krita.instance().addDockWidgetFactory(DockWidgetFactory(name, area, docker))
 
 
