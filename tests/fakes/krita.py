@@ -100,6 +100,16 @@ class Document:
             mask.parent = self._image.root
             self._image.root.children.append(mask)
 
+    def setHorizontalGuides(self, lines):
+        pass
+
+    def setGuidesVisible(self, visible):
+        """They are in a node of Krita's own, which is then on top, and stays."""
+        if not any(child.kind == "" for child in self._image.root.children):
+            guides = Layer(self._image, "decorations-wrapper-layer", "", self._image.depth)
+            guides.parent = self._image.root
+            self._image.root.children.append(guides)
+
     def annotationTypes(self):
         return list(self._image.annotations)
 

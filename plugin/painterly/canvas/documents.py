@@ -84,11 +84,17 @@ def box_of(rect) -> Box:
 
 
 def children(node: Node) -> List[Node]:
-    """What lies in `node`, bottom to top.
+    """What lies in `node`, bottom to top, without Krita's own node for guides and assistants, which has no type.
 
     Krita counts its children, then asks for one after the other: one removed meanwhile in another thread is None.
     """
-    return [child for child in node.childNodes() if child is not None]
+    return [child for child in node.childNodes() if child is not None and child.type()]
+
+
+def topmost(document: Document) -> Optional[Node]:
+    """The topmost layer that is not in a group; None if there is no layer."""
+    layers = [child for child in children(document.rootNode()) if not is_mask(child)]
+    return layers[-1] if layers else None
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -73,7 +73,7 @@ class Placer:
         layer = self._document.createNode(name, "paintlayer")
         yield from _fill(layer, result, at)
         yield from self._hand_rests()
-        self._document.rootNode().addChildNode(layer, None)
+        self._document.rootNode().addChildNode(layer, documents.topmost(self._document))
         return Landing(self._key, documents.node_id(layer))
 
     def _add(self, origin: Origin, filled: Sequence[Node], layer: Node, mode: str) -> Steps:
@@ -172,7 +172,7 @@ class Placer:
         rivals = self._results.rivals(document, origin)
         if source is None and not results:
             note = tr("“{layer}” is gone: its result is the topmost layer.", layer=name)
-            return _Spot(document.rootNode(), None, note=note)
+            return _Spot(document.rootNode(), documents.topmost(document), note=note)
         parent = (source or results[-1]).parentNode()
         above = _topmost(parent, [node for node in (source, *results) if node is not None])
         if source is None:

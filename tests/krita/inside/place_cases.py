@@ -306,6 +306,25 @@ def case_result_of_a_deleted_layer_is_on_top():
     assert documents.box_of(layer.bounds()) == Box(95, 75, 145, 115) and "gone" in landing.note
 
 
+def case_guides_are_no_layer_and_stay_on_top():
+    doc, _, pasted = scene()
+    doc.setHorizontalGuides([20.0])
+    doc.setGuidesVisible(True)
+    doc.waitForDone()
+    canvas = Canvas()
+    got = export(doc, pasted, SMALL, canvas)
+    assert [name for _, name in canvas.layers(got.origin.source.document)] == [
+        "above",
+        "object",
+        "Background",
+    ]
+    pasted.remove()
+    finish(canvas.place(got.origin, got.layer, "result", ABOVE))
+    finish(canvas._placer(got.origin.source.document).place_on_top(got.layer, got.layer.box, "adopted"))
+    names = [node.name() for node in doc.rootNode().childNodes()]
+    assert names[:-1] == ["Background", "above", "result", "adopted"] and names[-1].startswith("decorations")
+
+
 def case_result_never_lands_in_another_document():
     doc, _, pasted = scene()
     twin = doc.clone()  # the same unique ids

@@ -188,6 +188,15 @@ def case_the_selection_is_among_the_nodes():
     assert types.count("paintlayer") == 3 and set(types) - {"paintlayer"} <= {"selectionmask"}
 
 
+def case_guides_are_a_node_without_a_type():
+    doc, _, _ = scene()
+    doc.setHorizontalGuides([20.0])
+    doc.setGuidesVisible(True)
+    doc.waitForDone()
+    types = [node.type() for node in doc.rootNode().childNodes()]
+    assert types == ["paintlayer"] * 3 + [""]
+
+
 def case_no_layer_above_means_on_top_and_above_means_just_above():
     doc, painting, _ = scene()
     for name, above in (("top", None), ("low", painting)):
