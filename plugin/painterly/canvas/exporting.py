@@ -122,7 +122,7 @@ def _mask(selection: Selected, box: Box) -> Raster:
     first = (box.top - whole.top) * whole.width + box.left - whole.left
     starts = range(first, first + box.height * whole.width, whole.width)
     data = b"".join(coverage[start : start + box.width] for start in starts)
-    if not any(data):
+    if data.count(0) == len(data):
         raise Problem(tr("The selection does not touch the layer: select the object on it, or nothing."))
     return Raster(box.width, box.height, "MASK", "U8", data)
 
@@ -151,10 +151,10 @@ def _part(
         return None
     if whole != plan.layer:
         return plan.layer
-    unselected, start = bytes(mask.data).translate(_EMPTY), 0
+    start = 0
     for alpha in _alpha_pieces(layer, plan.depth):
         end = start + len(alpha[0])
-        others = int.from_bytes(unselected[start:end], "little")
+        others = int.from_bytes(mask.data[start:end].translate(_EMPTY), "little")
         if any(int.from_bytes(byte, "little") & others for byte in alpha):
             return plan.layer
         start = end

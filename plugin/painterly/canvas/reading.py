@@ -86,12 +86,13 @@ def _shown_in(snapshot: Document, node: Node, area: Box) -> Boxes:
             _hide_above(shown)
             copy.refreshProjection()
             copy.waitForDone()
-            part = strip.shifted(-origin.left, -origin.top)
-            rect = (part.left, part.top, part.width, part.height)
             # Of a paint layer, in whatever colour space, Krita says where its pixels are.
             seen = copy.createNode("seen", "paintlayer")
             seen.setColorSpace(*colors.space_of(shown))
-            seen.setPixelData(shown.projectionPixelData(*rect), *rect)
+            for part in _strips(copy, strip.shifted(-origin.left, -origin.top)):
+                rect = (part.left, part.top, part.width, part.height)
+                seen.setPixelData(shown.projectionPixelData(*rect), *rect)
+                yield
             found = found.united(documents.box_of(seen.bounds()).shifted(origin.left, origin.top))
         yield
     return found

@@ -128,6 +128,16 @@ def case_many_strips_give_the_same_box():
         reading.STRIP_PIXELS = kept
 
 
+def case_no_piece_of_what_a_transform_mask_shows_is_read_at_once():
+    doc, pasted = _transformed()
+    kept, reading.STRIP_PIXELS = reading.STRIP_PIXELS, 1000
+    try:
+        steps = list(reading.shown_box(doc, pasted))
+    finally:
+        reading.STRIP_PIXELS = kept
+    assert len(steps) > ENLARGED.width * ENLARGED.height // 1000
+
+
 def case_a_hidden_mask_moves_nothing():
     doc, pasted = _transformed()
     documents.children(pasted)[0].setVisible(False)
