@@ -64,13 +64,33 @@ def test_what_is_shown_follows_without_a_refresh(start):
     krita.wait_for("{} == {!r}".format(SHOWN, after), 10)
 
 
-def test_merging_the_result_does_not_bring_the_original_back(start):
+def test_deleting_the_result_does_not_bring_the_original_back(start):
     krita = start()
     krita.run("behave()\nK.action('painterly_harmonize').trigger()")
     krita.wait_for("session.history and not session.busy")
     krita.run("doc.nodeByName('object (harmonized)').remove()")
     time.sleep(0.5)
     assert layers(krita) == [["Background", True], ["object", False]]
+
+
+def test_merging_the_result_is_a_step_of_its_own(start):
+    krita = start()
+    krita.run("behave()\nK.action('painterly_harmonize').trigger()")
+    krita.wait_for("session.history and not session.busy and layers() == {!r}".format(ABOVE))
+    before = krita.value(SHOWN)
+    krita.run("doc.setActiveNode(doc.nodeByName('object (harmonized)'))")
+    krita.wait_for("doc.activeNode().name() == 'object (harmonized)'")
+    krita.run("K.action('merge_layer').trigger()")
+    merged = [["Background", True], ["object (harmonized)", True]]  # Krita drops what is hidden beneath
+    krita.wait_for("layers() == {!r}".format(merged))
+    time.sleep(0.5)
+    assert layers(krita) == merged and krita.value(SHOWN) == before
+    step(krita, "edit_undo")
+    krita.wait_for("layers() == {!r}".format(ABOVE))
+    time.sleep(0.5)
+    assert layers(krita) == ABOVE
+    step(krita, "edit_undo")
+    krita.wait_for("layers() == {!r}".format(BEFORE))
 
 
 def test_a_result_whose_adding_left_the_history_disturbs_no_further_step(start, profile):
