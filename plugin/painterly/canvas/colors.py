@@ -1,8 +1,8 @@
 """Colour spaces: Krita converts, in small documents that nobody sees."""
 
-from typing import NamedTuple
+from typing import Generator, NamedTuple
 
-from krita import Document, Krita, Node
+from krita import Document, Krita
 
 from ..job import Problem
 from ..translation import tr
@@ -48,30 +48,33 @@ def layout(depth: str) -> str:
     return "BGRA" if depth in ("U8", "U16") else "RGBA"
 
 
-def hidden_document(width: int, height: int, space: Space) -> Document:
-    """A document without a view; raises Problem if Krita does not know the space."""
-    document = Krita.instance().createDocument(width, height, "Painterly", *space, 72.0)
+def scratch_document(space: Space) -> Generator[None, None, Document]:
+    """Steps that return a document that nobody sees, to be closed; raises Problem if Krita does not know the space.
+
+    It is not among the open ones.
+    """
+    document = Krita.instance().createDocument(1, 1, "Painterly", *space, 72.0)
     if document is None:
         raise Problem(tr("Krita cannot make a picture in the colour space {space}.", space=" ".join(space)))
-    document.setBatchmode(True)
-    return document
-
-
-def only_layer(document: Document) -> Node:
-    return document.topLevelNodes()[0]
-
-
-def convert(data, width: int, height: int, source: Space, target: Space):
-    """`data` (width x height pixels in `source`) in `target`'s pixels; the same object if nothing changes."""
-    if source == target:
-        return data
-    document = hidden_document(width, height, source)
     try:
-        layer = only_layer(document)
-        layer.setPixelData(data, 0, 0, width, height)
-        # The layer, not the document: it is converted as for the screen, with black point compensation.
-        layer.setColorSpace(*target)
-        return bytes(layer.pixelData(0, 0, width, height))
+        yield  # making and closing one take some 40 ms each
+        return document.clone()
     finally:
         document.setModified(False)
         document.close()
+
+
+def convert_in(document: Document, data, width: int, height: int, source: Space, target: Space):
+    """`data` (width x height pixels in `source`) in `target`'s pixels; the same object if nothing changes.
+
+    `document` must be one that nobody sees: until it is closed it keeps what it takes to undo the conversion.
+    """
+    if source == target:
+        return data
+    layer = document.createNode("converted", "paintlayer")
+    if space_of(layer) != source:
+        layer.setColorSpace(*source)
+    layer.setPixelData(data, 0, 0, width, height)
+    # The layer, not the document: it is converted as for the screen, with black point compensation.
+    layer.setColorSpace(*target)
+    return bytes(layer.pixelData(0, 0, width, height))

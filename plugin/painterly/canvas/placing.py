@@ -18,6 +18,8 @@ from .undo import Swap, UndoFollower
 
 # Turns of the event loop within which Krita makes an added layer the active one; one is usual.
 ACTIVATION_TURNS = 20
+# Converted in one document, which keeps them all until it is closed.
+SCRATCH_PIXELS = 1 << 22
 # A stroke is rarely longer: then a tool that is at work must be told of.
 HELD_SECONDS = 3.0
 
@@ -263,8 +265,10 @@ def _place_of(result: Placed, origin: Origin) -> Box:
 
 def _fill(layer: Node, result: Placed, box: Box) -> Generator[None, None, None]:
     """Writes the result's pixels into a layer that is not in the document yet."""
-    for strip, data in _converted(result.raster, box, colors.space_of(layer)):
-        layer.setPixelData(data, strip.left, strip.top, strip.width, strip.height)
+    for piece in _converted(result.raster, box, colors.space_of(layer)):
+        if piece is not None:
+            strip, data = piece
+            layer.setPixelData(data, strip.left, strip.top, strip.width, strip.height)
         yield
 
 
@@ -273,18 +277,32 @@ def integers(raster: Raster) -> Generator[None, None, Raster]:
     if raster.depth != "F32":
         return raster
     data = bytearray()
-    for _, piece in _converted(raster, Box(0, 0, raster.width, raster.height), colors.srgb("U16")):
-        data += piece
+    for piece in _converted(raster, Box(0, 0, raster.width, raster.height), colors.srgb("U16")):
+        data += piece[1] if piece is not None else b""
         yield
     return Raster(raster.width, raster.height, colors.layout("U16"), "U16", data)
 
 
-def _converted(raster: Raster, box: Box, space: colors.Space) -> Iterator[Tuple[Box, bytes]]:
-    """Strips of `box`, which the raster fills, and their pixels in `space`."""
+def _converted(raster: Raster, box: Box, space: colors.Space) -> Iterator[Optional[Tuple[Box, bytes]]]:
+    """Strips of `box`, which the raster fills, and their pixels in `space`; None between steps that lead there."""
     given = colors.srgb(raster.depth)
-    row = given.pixel_bytes * raster.width
+    if space == given:
+        for strip in strips(box, STRIP_PIXELS):
+            yield strip, _pixels(raster, box, strip)
+        return
+    for part in strips(box, SCRATCH_PIXELS):
+        scratch = yield from colors.scratch_document(given)
+        try:
+            yield None
+            for strip in strips(part, CONVERTED_STRIP_PIXELS):
+                own = _pixels(raster, box, strip)
+                yield strip, colors.convert_in(scratch, own, strip.width, strip.height, given, space)
+        finally:
+            scratch.close()
+
+
+def _pixels(raster: Raster, box: Box, strip: Box) -> bytes:
+    """What the raster, which fills `box`, has in a strip of it."""
+    row = colors.srgb(raster.depth).pixel_bytes * raster.width
     view = memoryview(raster.data).cast("B")
-    for strip in strips(box, STRIP_PIXELS if space == given else CONVERTED_STRIP_PIXELS):
-        first = strip.top - box.top
-        data = bytes(view[first * row : (first + strip.height) * row])
-        yield strip, colors.convert(data, strip.width, strip.height, given, space)
+    return bytes(view[(strip.top - box.top) * row : (strip.bottom - box.top) * row])

@@ -270,6 +270,6 @@ def _rendered(
     given, data = space or colors.space_of(node), bytearray()
     for strip in _strips(copy, box):
         own = node.projectionPixelData(strip.left, strip.top, strip.width, strip.height)
-        data += bytes(colors.convert(own, strip.width, strip.height, given, colors.srgb(depth)))
+        data += bytes(colors.convert_in(copy, own, strip.width, strip.height, given, colors.srgb(depth)))
         yield
     return data

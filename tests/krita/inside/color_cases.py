@@ -5,7 +5,7 @@ import random
 
 import scenes
 from krita import Krita
-from scenes import SMALL, SRGB, add_layer, at_most, difference, export, finish, seen
+from scenes import SMALL, SRGB, add_layer, at_most, convert, difference, export, finish, seen
 
 from plugin.painterly.canvas import Canvas, colors, documents
 from plugin.painterly.job import ABOVE
@@ -35,22 +35,22 @@ def _scene(model, depth, profile):
     """A document in that space, with a painting and an object of known 16-bit sRGB colours."""
     doc = scenes.document(model, depth, profile, WIDTH, HEIGHT)
     space = colors.space_of(doc)
-    painting = colors.convert(_colors(WIDTH, HEIGHT, 1), WIDTH, HEIGHT, colors.srgb("U16"), space)
+    painting = convert(_colors(WIDTH, HEIGHT, 1), WIDTH, HEIGHT, colors.srgb("U16"), space)
     doc.topLevelNodes()[0].setPixelData(painting, 0, 0, WIDTH, HEIGHT)
-    pasted = colors.convert(_colors(40, 30, 2), 40, 30, colors.srgb("U16"), space)
+    pasted = convert(_colors(40, 30, 2), 40, 30, colors.srgb("U16"), space)
     layer = add_layer(doc, "object", pasted, 60, 40, 40, 30)
     doc.refreshProjection()
     return doc, layer
 
 
 def _to8(raster):
-    return colors.convert(
+    return convert(
         bytes(raster.data), raster.width, raster.height, colors.srgb(raster.depth), colors.srgb("U8")
     )
 
 
 def _to16(raster):
-    return colors.convert(
+    return convert(
         bytes(raster.data), raster.width, raster.height, colors.srgb(raster.depth), colors.srgb("U16")
     )
 

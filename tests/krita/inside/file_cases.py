@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from krita import Krita
-from scenes import at_most, finish
+from scenes import at_most, convert, finish
 
 from plugin.painterly.canvas import Canvas, colors
 from plugin.painterly.protocol.raster import Placed, Raster
@@ -35,8 +35,8 @@ def case_floats_become_sixteen_bits():
     values = [value / 200 for value in range(201)] * 4
     data = array.array("f", [*values[:800]]).tobytes()
     space, pixels = _saved(Raster(20, 10, "RGBA", "F32", data))
-    expected = colors.convert(data, 20, 10, colors.srgb("F32"), colors.srgb("U16"))
-    got = colors.convert(pixels, 20, 10, space, colors.srgb("U16"))
+    expected = convert(data, 20, 10, colors.srgb("F32"), colors.srgb("U16"))
+    got = convert(pixels, 20, 10, space, colors.srgb("U16"))
     assert space.depth == "U16", space
     one, other = array.array("H", got), array.array("H", expected)
     at_most(max(abs(a - b) for i, (a, b) in enumerate(zip(one, other)) if other[i - i % 4 + 3] > 9000), 257)

@@ -5,7 +5,7 @@ import random
 
 from krita import Krita, Selection
 
-from plugin.painterly.canvas import Canvas, documents
+from plugin.painterly.canvas import Canvas, colors, documents
 from plugin.painterly.job import ExportWish, Source
 
 SRGB = "sRGB-elle-V2-srgbtrc.icc"
@@ -76,6 +76,15 @@ def select(doc, x, y, width, height):
 
 def source(canvas, doc, node):
     return documents.source_of(canvas._documents.key(doc), node)
+
+
+def convert(data, width, height, given, wanted):
+    """Pixels of the space `given` in that of `wanted`."""
+    document = finish(colors.scratch_document(given))
+    try:
+        return colors.convert_in(document, data, width, height, given, wanted)
+    finally:
+        document.close()
 
 
 def finish(steps):
