@@ -1,67 +1,81 @@
 """The GUI thread of the Krita program is never held up, measured by a timer in it."""
 
+import statistics
 import time
+
+import pytest
 
 from .program import running, step
 
+# A pause counts as far as Krita computed in it, in whichever thread: what a loaded machine adds is none of its own.
 HEARTBEAT = """
 import time
 beats = []
 heart = QtCore.QTimer()
 heart.setTimerType(QtCore.Qt.PreciseTimer)
 def beat():
-    beats.append(time.monotonic())
+    beats.append((time.monotonic(), time.process_time()))
 heart.timeout.connect(beat)
 heart.start(5)
 def longest():
-    return 1000 * max((b - a for a, b in zip(beats, beats[1:])), default=0)
+    pauses = [min(now - then for now, then in zip(b, a)) for a, b in zip(beats, beats[1:])]
+    return 1000 * max(pauses, default=0)
 """
 
-LIMIT, TRIES = 150, 8  # ms
+# Twice what each of Krita's calls is to stay below; one that is not cut takes longer at this size.
+LIMIT, TRIES = 100, 3  # ms
 
-
+# A picture of SIZE x SIZE pixels with an object of three quarters of it.
 LARGE = """
-doc.setModified(False); doc.close()
-doc = new_document(4096, 4096)
-tile = random.Random(1).randbytes(4 * 4096 * 256)
+import array
+if doc in K.documents():
+    doc.setModified(False); doc.close()
+size, depth, profile = {size}, {depth!r}, {profile!r}
+doc = new_document(size, size, depth, profile)
+chance = random.Random(1)
+if depth == "U8":
+    tile = chance.randbytes(4 * size * 256)
+else:
+    tile = 256 * array.array("f", [chance.random() for _ in range(4 * size)]).tobytes()
 for name in ("one", "object"):
     node = doc.createNode(name, "paintlayer")
-    for y in range(0, 4096, 256):
-        node.setPixelData(tile, 0, y, 4096 if name == "one" else 3000, 256)
+    for y in range(0, size, 256):
+        node.setPixelData(tile, 0, y, size if name == "one" else 3 * size // 4, 256)
     doc.rootNode().addChildNode(node, None)
 doc.refreshProjection()
 doc.setActiveNode(node)
 behave(0, 20, 50)
 """
+INTEGERS = LARGE.format(size=4096, depth="U8", profile="sRGB-elle-V2-srgbtrc.icc")
+# As Krita makes them: they are converted on the way.
+FLOATS = LARGE.format(size=2048, depth="F32", profile="sRGB-elle-V2-g10.icc")
 
 
-def breathing(start):
-    """A Krita with a 3000 x 4096 object in a 4096 x 4096 document, and a heartbeat."""
+def breathing(start, picture):
+    """A Krita with that document, and a heartbeat."""
     krita = start()
-    krita.run(LARGE)
+    krita.run(picture)
     krita.wait_for("doc.activeNode().name() == 'object'", 10)
     time.sleep(2)
     krita.run(HEARTBEAT)
     return krita
 
 
-def until_short(longest_pause):
-    """What it measured, again and again until it is below LIMIT: a loaded machine only ever adds to a pause."""
-    pauses = []
-    while not pauses or (pauses[-1] >= LIMIT and len(pauses) < TRIES):
-        pauses.append(longest_pause())
+def median_of(longest_pause):
+    """Of what it measured in TRIES tries."""
+    pauses = [longest_pause() for _ in range(TRIES)]
     print("longest pauses of the GUI thread: {} ms".format([round(pause) for pause in pauses]))
-    return pauses
+    return statistics.median(pauses)
 
 
-def test_the_gui_breathes_at_4096_square(start):
-    krita = breathing(start)
-    pauses = until_short(lambda: _longest_pause(krita))
-    assert pauses[-1] < LIMIT, pauses
+@pytest.mark.parametrize("picture", [INTEGERS, FLOATS], ids=["U8 4096", "F32 2048"])
+def test_the_gui_breathes(start, picture):
+    krita = breathing(start, picture)
+    assert median_of(lambda: _longest_pause(krita)) < LIMIT
 
 
 def _longest_pause(krita):
-    """Milliseconds, from the export of the 3000 x 4096 object to its result, undone again afterwards."""
+    """Milliseconds, from the export of the object to its result, undone again afterwards."""
     krita.run("beats.clear()\nK.action('painterly_harmonize').trigger()")
     krita.wait_for("session.tasks and session.tasks[-1].ended and not session.busy", 90)
     time.sleep(0.5)
@@ -75,10 +89,9 @@ def _longest_pause(krita):
 
 
 def test_the_gui_breathes_while_a_closed_documents_result_becomes_a_file(start):
-    krita = breathing(start)
-    pauses = until_short(lambda: _longest_pause_for_a_file(krita))
-    assert pauses[-1] < LIMIT, pauses
-    assert len(list((krita.profile.home / "data" / "recovered").glob("*.png"))) == len(pauses)
+    krita = breathing(start, INTEGERS)
+    assert median_of(lambda: _longest_pause_for_a_file(krita)) < LIMIT
+    assert len(list((krita.profile.home / "data" / "recovered").glob("*.png"))) == TRIES
 
 
 def _longest_pause_for_a_file(krita):
@@ -91,6 +104,6 @@ def _longest_pause_for_a_file(krita):
     krita.wait_for("not session.busy", 90)
     pause = krita.value("longest()")
     assert "closed" in krita.value("session.message") and krita.value("len(beats)") > 20
-    krita.run(LARGE.replace("doc.setModified(False); doc.close()", ""))
+    krita.run(INTEGERS)
     krita.wait_for("doc.activeNode().name() == 'object'", 10)
     return pause

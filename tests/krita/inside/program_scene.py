@@ -38,8 +38,8 @@ def add(name, x, y, width=60, height=50):
     return node
 
 
-def new_document(width=400, height=300):
-    made = K.createDocument(width, height, "scene", "RGBA", "U8", "sRGB-elle-V2-srgbtrc.icc", 72.0)
+def new_document(width=400, height=300, depth="U8", profile="sRGB-elle-V2-srgbtrc.icc"):
+    made = K.createDocument(width, height, "scene", "RGBA", depth, profile, 72.0)
     K.activeWindow().addView(made)
     return made
 
