@@ -28,7 +28,8 @@ Pauses = Generator[None, None, None]
 def export(document: Document, source: Source, wish: ExportWish, result_seen: bool = False) -> Steps:
     """Yields between steps; returns the Export. Raises Problem with a sentence for the artist.
 
-    What a visible selection mask of the layer selects counts, not what the wish has selected. With `result_seen` an earlier result stands for the layer, which may be hidden itself.
+    What a visible selection mask of the layer selects counts, not what the wish has selected. With `result_seen` an
+    earlier result stands for the layer, which may be hidden itself.
     """
     node = documents.need_node(document, source.node)
     documents.check_source(node, result_seen)
