@@ -1,7 +1,6 @@
 """What becomes of a result whose layer was repainted while it was computed."""
 
-from krita import Selection
-from scenes import SMALL, add_layer, export, finish, flat, noise, scene, select
+from scenes import SMALL, add_layer, export, finish, flat, noise, scene, select, select_locally
 
 from plugin.painterly.canvas import Canvas, documents, look, placing
 from plugin.painterly.job import ABOVE, ADDED, REPLACE, DocumentClosed
@@ -109,10 +108,7 @@ def case_only_what_was_painted_of_a_layer_counts():
 
 def case_another_selection_mask_of_the_layer_is_no_change():
     doc, _, pasted = scene()
-    mask, selection = doc.createSelectionMask("local"), Selection()
-    selection.select(110, 85, 10, 10, 255)
-    mask.setSelection(selection)
-    pasted.addChildNode(mask, None)
+    mask = select_locally(doc, pasted, 255)
     note, _ = _landed(doc, pasted, mask.remove)
     assert note == PART and not pasted.visible()
 

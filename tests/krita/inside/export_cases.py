@@ -2,7 +2,20 @@
 
 import scenes
 from krita import Krita, Selection
-from scenes import HEIGHT, SMALL, WIDTH, add_layer, difference, export, flat, noise, problem_of, scene, select
+from scenes import (
+    HEIGHT,
+    SMALL,
+    WIDTH,
+    add_layer,
+    difference,
+    export,
+    flat,
+    noise,
+    problem_of,
+    scene,
+    select,
+    select_locally,
+)
 
 from plugin.painterly.canvas import Canvas, documents, exporting, reading
 from plugin.painterly.job import ExportWish
@@ -149,19 +162,10 @@ def case_soft_selection_limits_the_object():
     assert bytes(got.selection.raster.data) == b"\x4d" * 100
 
 
-def _local_selection(doc, node):
-    """A mask of the layer that selects 10 x 10 pixels of the object of `scene`."""
-    mask, selection = doc.createSelectionMask("local"), Selection()
-    selection.select(110, 85, 10, 10, 77)
-    mask.setSelection(selection)
-    node.addChildNode(mask, None)
-    return mask
-
-
 def case_a_selection_mask_of_the_layer_counts_instead_of_the_documents():
     for elsewhere in (False, True):
         doc, _, pasted = scene()
-        mask = _local_selection(doc, pasted)
+        mask = select_locally(doc, pasted, 77)
         if elsewhere:
             select(doc, 0, 0, 10, 10)
         got = export(doc, pasted)

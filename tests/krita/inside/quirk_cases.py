@@ -8,7 +8,7 @@ import tempfile
 
 import scenes
 from krita import Krita, Selection
-from scenes import HEIGHT, WIDTH, add_layer, flat, noise, scene
+from scenes import HEIGHT, WIDTH, add_layer, flat, noise, scene, select_locally
 
 from plugin.painterly.protocol.geometry import Box
 
@@ -165,10 +165,7 @@ def case_a_selection_is_live_and_a_duplicate_is_not():
 
 def case_a_selection_mask_of_a_layer_is_not_the_documents_selection():
     doc, _, pasted = scene()
-    mask, selection = doc.createSelectionMask("local"), Selection()
-    selection.select(110, 85, 10, 10, 200)
-    mask.setSelection(selection)
-    pasted.addChildNode(mask, None)
+    select_locally(doc, pasted, 200)
     assert doc.selection() is None
     copy = doc.clone()
     for node in (pasted.childNodes()[0], copy.topLevelNodes()[1].childNodes()[0]):

@@ -74,6 +74,15 @@ def select(doc, x, y, width, height):
     doc.setSelection(selection)
 
 
+def select_locally(doc, node, value):
+    """A mask of the layer that selects 10 x 10 pixels of the object of `scene` by `value`, 0..255."""
+    mask, selection = doc.createSelectionMask("local"), Selection()
+    selection.select(110, 85, 10, 10, value)
+    mask.setSelection(selection)
+    node.addChildNode(mask, None)
+    return mask
+
+
 def source(canvas, doc, node):
     return documents.source_of(canvas._documents.key(doc), node)
 
