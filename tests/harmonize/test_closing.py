@@ -217,6 +217,24 @@ def test_a_scene_keeps_half_of_the_light_that_pass_2_left(large, monkeypatch, fi
     assert (found - grey(60.0)) / (grey(180.0) - grey(60.0)) == pytest.approx(share, abs=0.02)
 
 
+def line(scene: Scene, drawn: float, ends: tuple[float, float] = (20.0, 240.0)) -> float:
+    """How much darker, in L of CIELAB, a thin line that is `drawn` of (0..255) is than the grey object around it, which
+    pass 2 left without any, in a painting of those `ends`."""
+    columns = torch.arange(SIZE[1]) % 16 == 0
+    found = lit(scene, torch.where(columns, drawn, 128.0).expand(SIZE), 128.0, ends)
+    there, inside = columns[scene.region.left : scene.region.right], core(scene)
+    return (found[inside & ~there].mean() - found[inside & there].mean()).item()
+
+
+def test_thin_dark_lines_of_the_object_are_drawn_as_strongly_as_the_painting_allows(large, monkeypatch):
+    monkeypatch.setattr(closing, "OWN_LIGHT", 0.0)
+    bold, light, in_haze = line(large, 50.0), line(large, 206.0), line(large, 50.0, (110.0, 150.0))
+    assert bold > 6 and abs(light) < bold / 8 and 0 < in_haze < bold / 2
+    assert abs(line(large, 124.0)) < 0.1  # grain is no line
+    monkeypatch.setattr(Scene, "filled", lambda self: 1.0)
+    assert abs(line(large, 50.0)) < 0.5
+
+
 BROWN, RED, GREY = flat(150.0, 115, 85), flat(185.0, 50, 45), flat(120.0, 120, 120)
 
 

@@ -206,7 +206,7 @@ _BALANCED = {
     "chroma_denoise": True,
     "patch_synthesis": True,
     "first_iterations": 8,
-    "second_iterations": 42,
+    "second_iterations": 48,
     "schedule": "pyramid",
     "network": "packaged",
     "device": AUTO,
