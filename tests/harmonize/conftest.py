@@ -53,3 +53,4 @@ def unlit(monkeypatch):
     """Light and shadow come from the matches alone."""
     monkeypatch.setattr(closing, "OWN_LIGHT", 0.0)
     monkeypatch.setattr(closing, "SCENES_LIGHT", 0.0)
+    monkeypatch.setattr(closing, "_contrasted", lambda lightness, *rest: lightness)

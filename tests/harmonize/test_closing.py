@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from backend.harmonize import closing
-from backend.harmonize.closing import LEAST_CONTRAST, LIGHT_EVENED, MOST_CONTRAST
+from backend.harmonize.closing import LAID, LEAST_CONTRAST, LIGHT_EVENED, MOST_CONTRAST
 from backend.harmonize.composite import Scene
 from backend.harmonize.ops.color import rgb_to_lab
 from backend.harmonize.ops.field import Mapping
@@ -258,7 +258,7 @@ def test_a_red_object_is_red_where_the_painting_has_reds_though_it_was_matched_t
 
 
 @pytest.mark.parametrize(
-    "own, least, most", [(flat(165.0, 110, 70), 0.4, 0.8), (flat(230.0, 20, 160), 0.0, 0.15)]
+    "own, least, most", [(flat(165.0, 110, 70), 0.3, 0.8), (flat(230.0, 20, 160), 0.0, 0.15)]
 )
 def test_the_further_the_painting_is_from_having_a_colour_the_less_it_is_asked_for(large, own, least, most):
     """Matched to green in a brown painting: what was nearly brown becomes so, pink does not."""
@@ -301,3 +301,49 @@ def test_busy_places_take_other_hues_where_the_matches_are_of_few_colours(large)
         for count in (0.0, 1.0)
     )
     assert few > 5 * many
+
+
+def waves(contrast: float) -> torch.Tensor:
+    """Lightness of two tones, (h, w), around 50."""
+    return torch.where(torch.arange(40) % 2 == 0, 50.0 - contrast, 50.0 + contrast).expand(30, 40)
+
+
+@pytest.mark.parametrize("wanted, gain", [(5.0, LAID), (12.0, 1.2 * LAID), (90.0, MOST_CONTRAST)])
+def test_tones_get_back_the_contrast_that_evening_out_took_and_what_pieces_will_take(large, wanted, gain):
+    everywhere = torch.ones(30, 40, dtype=torch.bool)
+
+    def found(painted: tuple[float, float]) -> torch.Tensor:
+        return closing._contrasted(waves(10.0), waves(wanted).flatten(), everywhere, painted, large)
+
+    share = 1 - large.filled()
+    whole = waves(10.0 * (1 + share * (gain - 1)))
+    torch.testing.assert_close(found((0.0, 1.0)), whole)
+    torch.testing.assert_close(
+        found((0.45, 0.55)), waves(10.0)
+    )  # no more than the painting has, nor less than it had
+    torch.testing.assert_close(found((0.0, 0.605)), whole.clamp_max(60.5))
+
+
+def test_a_scene_keeps_its_contrast(large, monkeypatch):
+    monkeypatch.setattr(Scene, "filled", lambda self: 1.0)
+    everywhere, tones = torch.ones(30, 40, dtype=torch.bool), waves(30.0).flatten()
+    found = closing._contrasted(waves(10.0), tones, everywhere, (0.0, 1.0), large)
+    torch.testing.assert_close(found, waves(10.0))
+
+
+def test_pale_objects_take_a_hue_like_their_own_and_not_its_opposite(large):
+    """Matched to gold or to green in a painting that is of their own colour."""
+
+    def moved(matched: torch.Tensor) -> float:
+        """The share of the way to the own hue."""
+        pale = flat(170.0, 125, 110)
+        painting = pale.expand_as(large.painting).clone()
+        painting[:, 16:40, 16:40] = matched
+        told = replace(large, painting=painting, naive=pale.expand_as(painting))
+        picture = matched.expand_as(large.region.of(painting))
+        found = rgb_to_lab(toned(picture, everywhere(large, 3, 3), told) / 255)[1:, core(large)].mean(dim=1)
+        start, own = (rgb_to_lab(colour / 255)[1:, 0, 0] for colour in (matched, pale))
+        return ((found - start) @ (own - start) / ((own - start) @ (own - start))).item()
+
+    gold, green = moved(flat(170.0, 125, 60)), moved(flat(105.0, 140, 80))
+    assert gold < 0.3 and green > 2 * gold and green > 0.5

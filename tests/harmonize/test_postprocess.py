@@ -248,7 +248,7 @@ def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none(m
 
     kept, lost = lightness(image), lightness(torch.full_like(image, 0.5))
     step, own = kept[0, 24] - kept[0, 23], rgb_to_lab(image)[0, 16]
-    assert 0.5 < step / (own[24] - own[23]) <= 1
+    assert 0.35 < step / (own[24] - own[23]) <= 1
     assert (lost[0, 24] - lost[0, 23]).abs() < 0.1
     torch.testing.assert_close(kept[:, [4, 44]], lost[:, [4, 44]], atol=0.1, rtol=0)  # far from the edge
     assert (kept[2] < 0).all()  # blue to the edge itself
