@@ -94,10 +94,10 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     The set is the positions of the painting that either of the mapping's fields matched, each counted once. The
     object's chroma gets the set's mean and standard deviation, its lightness the histogram of the matches as often as
     they were matched with deeper darks, both evened out; then light, lines and hues that the painting has are the
-    object's own, as far as `_lit`, `_drawn` and `_found_hues` go, and what contrast was lost is given back. It is what the histogram terms ask for and few steps do
-    not reach: style 1.311 to 1.258, content 0.691 to 0.679, texture 14.64 to 14.35 on 12 examples against the set's mean
-    and contrast of lightness alone, before darks, light, lines and hues. Of the consensus' set alone style is 1.268,
-    content 0.696; of the faithful one's 1.285 and 0.711; of both 1.266 and 0.705.
+    object's own, as far as `_lit`, `_drawn` and `_found_hues` go, and lost contrast is given back. It is what the
+    histogram terms ask for and few steps do not reach: style 1.311 to 1.258, content 0.691 to 0.679, texture 14.64 to 14.35
+    on 12 examples against the set's mean and contrast of lightness alone, before darks, light, lines and hues. Of the
+    consensus' set alone style is 1.268, content 0.696; of the faithful one's 1.285 and 0.711; of both 1.266 and 0.705.
 
     A large dark side is matched to few dark places: each counted once, they do not make it as dark. Counted often, and
     before settling, style is 1.264 to 1.275, texture 14.33 to 14.02, content the same on 12 examples; a ship in the sky
@@ -237,9 +237,9 @@ def _found_hues(chroma: Tensor, many: Tensor, pasted: Tensor, palette: Tensor, s
     inside, side = scene.region.of(scene.tight), max(scene.painting.shape[1:])
     found = _of_palette(pasted, inside, lab_of(palette))
     colourful, foreign = ((x**2).sum(dim=0, keepdim=True) for x in (pasted[1:], found - pasted[1:]))
-    busy = _spread_around(chroma, inside, BUSY_REACH * side)
+    around, busy = _around(chroma, inside, BUSY_REACH * side)
     share = 1 - many * ((busy - QUIET) / (BUSY - QUIET)).clamp(0, 1)
-    half = _half_way(gaussian_mean(chroma, inside, BUSY_REACH * side), pasted[1:])
+    half = _half_way(around, pasted[1:])
     share *= colourful / (colourful + half**2) * torch.exp(-foreign / (2 * FOREIGN**2))
     return chroma + _foretold(share * (found - chroma), OWN_REACH, pasted, scene)
 
@@ -248,15 +248,15 @@ def _half_way(around: Tensor, pasted: Tensor) -> Tensor:
     """The chroma, (1, h, w), at which an object of the chroma `pasted` takes half of its own hue where it was painted in
     the chroma `around` each pixel (both (2, h, w), a and b of CIELAB)."""
     alike = torch.cosine_similarity(around, pasted, dim=0)[None]
-    return torch.lerp(
-        alike.new_tensor(OTHER_HUE), alike.new_tensor(OWN_HUE), ((alike - OTHER) / (SAME - OTHER)).clamp(0, 1)
-    )
+    other, own = (alike.new_tensor(chroma) for chroma in (OTHER_HUE, OWN_HUE))
+    return torch.lerp(other, own, ((alike - OTHER) / (SAME - OTHER)).clamp(0, 1))
 
 
-def _spread_around(chroma: Tensor, inside: Tensor, reach: float) -> Tensor:
-    """The standard deviation of `chroma` (2, h, w) around each pixel, of what is `inside` (1, h, w): (1, h, w)."""
+def _around(chroma: Tensor, inside: Tensor, reach: float) -> tuple[Tensor, Tensor]:
+    """The mean (2, h, w) and the standard deviation (1, h, w) of `chroma` (2, h, w) around each pixel, of what is `inside`
+    (1, h, w)."""
     mean, square = (gaussian_mean(x, inside, reach) for x in (chroma, chroma**2))
-    return (square - mean**2).clamp_min(0).sum(dim=0, keepdim=True).sqrt()
+    return mean, (square - mean**2).clamp_min(0).sum(dim=0, keepdim=True).sqrt()
 
 
 def _of_palette(pasted: Tensor, inside: Tensor, palette: Tensor) -> Tensor:

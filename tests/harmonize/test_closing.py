@@ -318,10 +318,22 @@ def test_tones_get_back_the_contrast_that_evening_out_took_and_what_pieces_will_
     share = 1 - large.filled()
     whole = waves(10.0 * (1 + share * (gain - 1)))
     torch.testing.assert_close(found((0.0, 1.0)), whole)
-    torch.testing.assert_close(
-        found((0.45, 0.55)), waves(10.0)
-    )  # no more than the painting has, nor less than it had
+    # No more than the painting has, nor less than there was.
+    torch.testing.assert_close(found((0.45, 0.55)), waves(10.0))
     torch.testing.assert_close(found((0.0, 0.605)), whole.clamp_max(60.5))
+
+
+def test_toned_has_the_contrast_that_pieces_will_take(large, monkeypatch):
+    """Blocks of two greys, all matched to one."""
+    dark = torch.arange(SIZE[1]) // 40 % 2 == 0
+    blocks, inside = dark[large.region.left : large.region.right], core(large)
+
+    def apart(laid: float) -> float:
+        monkeypatch.setattr(closing, "LAID", laid)
+        found = lit(large, torch.where(dark, 80.0, 160.0).expand(SIZE), 128.0, (20.0, 240.0))
+        return (found[inside & ~blocks].mean() - found[inside & blocks].mean()).item()
+
+    assert apart(1.4) / apart(1.0) == pytest.approx(1 + 0.4 * (1 - large.filled()), abs=0.03)
 
 
 def test_a_scene_keeps_its_contrast(large, monkeypatch):
