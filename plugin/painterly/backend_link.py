@@ -34,7 +34,7 @@ class BackendLink:
         self._connection: Optional[Connection] = None
         self._remote = ""  # the connection file of a backend elsewhere that is in use
         self._handing_over: Optional[threading.Thread] = None
-        self._refused = ""
+        self._refused: List[messages.Failed] = []  # the thread's
         self._to_say: List[Callable[[Connection], None]] = []
 
     @property
@@ -80,8 +80,6 @@ class BackendLink:
             if self._handing_over is not None and self._handing_over.is_alive():
                 return []  # a connection belongs to one thread at a time
             self._handing_over = None
-            if self._refused:
-                raise Problem(self._refused)
             if self._connection.problem is not None:
                 raise Problem(self._connection.problem.message)
             if not self._remote and not self._launcher.running:
@@ -91,7 +89,8 @@ class BackendLink:
             self._say_all()
             news = [message for message in self._connection.poll() if self._is_for_session(message)]
             self._look_at_line()
-            return news
+            refused, self._refused = self._refused, []
+            return refused + news
         except ConnectionProblem as problem:
             self._fail(str(problem))
             raise Problem(str(problem)) from None
@@ -111,7 +110,10 @@ class BackendLink:
             except Exception as problem:
                 # Whatever it is, nobody else hears of it, and the job would wait for ever.
                 words = str(problem) or type(problem).__name__
-                self._refused = tr("The job could not be handed to the backend: {problem}", problem=words)
+                sentence = tr(
+                    "The job could not be handed to the backend ({problem}): harmonize again.", problem=words
+                )
+                self._refused.append(messages.Failed(request.job, messages.INTERNAL, sentence))
 
         if connection is not None:
             self._handing_over = threading.Thread(target=hand_over, daemon=True)
@@ -148,7 +150,7 @@ class BackendLink:
         if self._handing_over is not None:
             self._handing_over.join()
             self._handing_over = None
-        self._refused = ""
+        self._refused = []
 
     def _say_all(self) -> None:
         waiting, self._to_say = self._to_say, []

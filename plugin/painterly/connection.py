@@ -88,9 +88,16 @@ class Connection:
             self.close()
 
     def submit(self, job: messages.Harmonize) -> None:
-        """Sends the job; its pixels may be on their way uncopied until its Accepted or Failed came."""
+        """Sends the job; its pixels may be on their way uncopied until its Accepted or Failed came.
+
+        One that cannot be sent raises, and is not sent with the next greeting either.
+        """
         self._unfinished[job.job] = job
-        self._send(job)
+        try:
+            self._send(job)
+        except Exception:
+            del self._unfinished[job.job]
+            raise
 
     def cancel(self, job: str, keep_best: bool = False) -> None:
         self._cancelled[job] = messages.Cancel(job, keep_best)

@@ -71,10 +71,15 @@ class Delivery:
         opened = {document for document in opened if self._canvas.is_open(document)}
         self.history[:] = [entry for entry in self.history if entry.source.document in opened]
 
-    def rescue(self, job: Job, why: str) -> Steps:
-        """A result that could not be placed, through a fault of ours, is kept as if it had no document."""
-        yield from self.keep_homeless(job, why)
+    def rescue(self, job: Job, why: str) -> Generator[object, None, str]:
+        """A result that a fault of ours kept from its place is kept as if it had no document, and in the history.
+
+        Returns the sentence to tell.
+        """
+        self._remember(job)
+        sentence = yield from self.keep_homeless(job, why)
         job.result = None
+        return sentence
 
     def write_last(self, job: Job) -> None:
         """Krita ends: the result becomes a file at once, unless it is one already."""

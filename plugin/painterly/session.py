@@ -281,15 +281,31 @@ class Session:
         """Layer by layer, so that each is painted against the finished ones beneath it."""
         without = [job.source.node for job in task.jobs] if self.settings.without_others else []
         for job in task.jobs:
-            export = yield from self._export(job, task, painting, without)
-            if export is not None:
-                yield from self._computing.run(job, task, export)
-            export = None  # gigabytes, perhaps, while the result waits for a tool
-            if job.result is not None:
-                yield from self._delivery.place(job, task)
-                if without and job.landing is not None:
-                    without.append(job.landing.node)
+            yield from self._alone(job, self._run_one(job, task, painting, without))
+            if without and job.landing is not None:
+                without.append(job.landing.node)
         self._tell_failures(task)
+
+    def _run_one(self, job: Job, task: Task, painting: str, without: Sequence[str]) -> Steps:
+        export = yield from self._export(job, task, painting, without)
+        if export is not None:
+            yield from self._computing.run(job, task, export)
+        export = None  # gigabytes, perhaps, while the result waits for a tool
+        if job.result is not None:
+            yield from self._delivery.place(job, task)
+
+    def _alone(self, job: Job, steps: Steps) -> Steps:
+        """Runs steps of one of several jobs: a fault of ours ends it, keeps its result, and harms no other."""
+        try:
+            yield from steps
+        except Exception:
+            sentence, trace = tasks.fault(), traceback.format_exc()
+            if job.result is not None:
+                sentence = yield from self._delivery.rescue(job, sentence)
+            job.end(tasks.FAILED, sentence, trace)
+            self._computing.acknowledge(job)
+            self._notice.message = sentence
+            self._notice.changed()
 
     def _run_variants(self, task: Task, painting: str) -> Steps:
         first = task.jobs[0]
@@ -299,7 +315,7 @@ class Session:
                 job.end(first.state, first.message)
                 continue
             job.origin = export.origin
-            yield from self._computing.run(job, task, export)
+            yield from self._alone(job, self._computing.run(job, task, export))
         export = None
         done = [job for job in task.jobs if job.result is not None]
         if done:

@@ -4,7 +4,7 @@ import pytest
 
 from plugin.painterly import tasks
 from plugin.painterly.computing import Computing
-from plugin.painterly.protocol import messages
+from plugin.painterly.protocol import codec, messages
 
 from .fakes import source
 from .test_session import behave
@@ -50,19 +50,32 @@ def test_a_fault_on_the_line_ends_its_jobs_and_the_next_one_works(driver, monkey
 
 
 @pytest.mark.parametrize("fault", [MemoryError(), ValueError("no such thing")])
-def test_a_job_that_cannot_be_handed_over_fails_and_the_next_one_works(driver, monkeypatch, fault):
-    behave(driver)
-    driver.finish(driver.session.harmonize_active())
+def test_a_job_that_cannot_be_handed_over_fails_alone_and_the_next_one_works(driver, monkeypatch, fault):
+    behave(driver, steps=30, milliseconds=20)
+    running = driver.session.harmonize_active()
+    driver.running(running)
+    backend = driver.launcher._process
+    encode = codec.encode
 
-    def refuse(request):
-        raise fault
+    def refuse(message, *exchange):
+        if isinstance(message, messages.Harmonize):
+            raise fault
+        return encode(message, *exchange)
 
-    monkeypatch.setattr(driver.link._connection, "submit", refuse)
-    task = driver.session.harmonize_active()
-    assert driver.finish(task) == [tasks.FAILED]
-    said = "could not be handed to the backend: {}".format(str(fault) or "MemoryError")
-    assert said in task.jobs[0].message
+    with monkeypatch.context() as patched:
+        patched.setattr(codec, "encode", refuse)
+        driver.canvas.selected = [source("other")]
+        task = driver.session.harmonize_active()
+        driver.until(lambda: task.ended)
+    assert not running.ended and task.jobs[0].id not in driver.link._connection._unfinished
+    said = "The job could not be handed to the backend ({}): harmonize again."
+    assert [(job.state, job.message) for job in task.jobs] == [
+        (tasks.FAILED, said.format(str(fault) or "MemoryError"))
+    ]
+    assert driver.session.message == "other: " + task.jobs[0].message
+    assert driver.finish(running) == [tasks.DONE]
     assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    assert driver.launcher._process is backend
 
 
 def test_what_fails_when_it_is_to_show_a_job_does_not_harm_it(driver):
@@ -90,6 +103,49 @@ def test_a_result_that_memory_is_too_short_for_becomes_a_file(driver, monkeypatc
     assert driver.finish(task) == [tasks.FAILED]
     assert "no room" in task.jobs[0].detail and driver.session.message.startswith(FAULT)
     assert [bytes(result.raster.data) for result, _ in driver.canvas.saved] == [b"\x09" * 256]
+
+
+@pytest.mark.parametrize("fault", [TypeError("a bug"), MemoryError("no room")])
+def test_a_result_that_cannot_be_added_is_kept_and_the_rest_of_the_batch_goes_on(driver, monkeypatch, fault):
+    behave(driver)
+    driver.canvas.selected = [source("low"), source("middle"), source("high")]
+    place = driver.canvas.place
+
+    def broken(origin, result, name, mode):
+        if origin.source.name == "middle":
+            yield
+            raise fault
+        return (yield from place(origin, result, name, mode))
+
+    monkeypatch.setattr(driver.canvas, "place", broken)
+    task = driver.session.harmonize_selected()
+    assert driver.finish(task) == [tasks.DONE, tasks.FAILED, tasks.DONE]
+    (_, path), failed = driver.canvas.saved[0], task.jobs[1]
+    assert str(fault) in failed.detail and failed.message == "{} Its result is in {}.".format(FAULT, path)
+    assert driver.session.message == "2 of 3 layers are done. " + failed.message
+    assert [entry.source.name for entry in driver.session.history] == ["low", "middle", "high"]
+    driver.until(lambda: not driver.session._computing._sent)
+    monkeypatch.undo()
+    driver.session.place_again(driver.session.history[1])
+    driver.until(lambda: not driver.session.busy)
+    assert [name for _, name, _, _ in driver.canvas.placed] == [
+        "low (harmonized)", "high (harmonized)", "middle (harmonized)",
+    ]  # fmt: skip
+
+
+def test_a_variant_that_cannot_be_taken_over_leaves_the_others(driver, monkeypatch):
+    behave(driver)
+    run = Computing.run
+
+    def broken(computing, job, task, export):
+        yield from run(computing, job, task, export)
+        if job is task.jobs[0]:
+            raise MemoryError("no room")
+
+    monkeypatch.setattr(Computing, "run", broken)
+    task = driver.session.variants([1.0, 5.0])
+    assert driver.finish(task) == [tasks.FAILED, tasks.DONE]
+    assert driver.canvas.placed == [("1", "object (variants)", ["style 5"])]
 
 
 def test_a_fault_of_ours_ends_the_job_and_keeps_its_result(driver):
