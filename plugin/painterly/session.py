@@ -251,8 +251,8 @@ class Session:
         self.before_start()
         try:
             values, layers = self.settings.resolved(), sources()
-            selected = self._canvas.selection(layers[0].document)
-            jobs = [Job(source, values, selected=selected) for source in layers]
+            selections = self._canvas.selections(layers)
+            jobs = [Job(source, values, selected=area) for source, area in zip(layers, selections)]
             self._refuse_twice(jobs)
         except (Problem, InvalidParameter) as problem:
             self._notice.say(str(problem))

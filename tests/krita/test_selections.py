@@ -1,4 +1,4 @@
-"""Two selections of one layer, both on their way at once, in the Krita program."""
+"""Selections of a layer in the Krita program: two on their way at once, and those of the layer alone."""
 
 import time
 
@@ -28,6 +28,8 @@ def late(*arguments):
     return (yield from place(*arguments))
 session._canvas.place = late
 """
+# What is selected becomes a selection of the active layer alone, and active.
+LOCAL = "K.action('add_new_selection_mask').trigger()"
 RESULT = ["object (harmonized)", True]
 
 
@@ -77,7 +79,7 @@ def test_the_whole_layer_painted_afterwards_hides_both_and_gives_both_back(start
     assert layers(krita)[1:] == both
     shown = krita.value(SHOWN)
     krita.run("K.action('deselect').trigger()")
-    krita.wait_for("session._canvas.selection(session._canvas.active_document()) is None", 20)
+    krita.wait_for("session._canvas.selections([session._canvas.active_source()]) == [None]", 20)
     krita.run("K.action('painterly_harmonize').trigger()")
     krita.wait_for("len(session.history) == 3 and not session.busy", 60)
     whole = [["object", False], [RESULT[0], False], [RESULT[0], False], RESULT]
@@ -87,3 +89,41 @@ def test_the_whole_layer_painted_afterwards_hides_both_and_gives_both_back(start
         krita.wait_for("layers()[1:] == {!r} and {} == {!r}".format(both, SHOWN, shown), 20)
         step(krita, "edit_redo")
         krita.wait_for("layers()[1:] == {!r}".format(whole), 20)
+
+
+def locally_selected(start):
+    krita = start()
+    krita.run(SELECTIONS + "behave(0, 20, 50)\nhalve_results()\nselect(*RISING)\n" + LOCAL)
+    krita.wait_for("len(documents.children(pasted)) == 1", 20)
+    krita.run("doc.waitForDone()")
+    return krita
+
+
+def test_a_local_selection_counts_until_it_is_deselected(start):
+    krita = locally_selected(start)
+    for action, part in (("", [160, 125, 200, 165]), ("deselect", None), ("reselect", [160, 125, 200, 165])):
+        krita.run("pasted.setVisible(True)\ndoc.setActiveNode(pasted)")
+        krita.wait_for("doc.activeNode() == pasted", 10)
+        if action:
+            krita.run("K.action({!r}).trigger()\ndoc.waitForDone()".format(action))
+            time.sleep(0.5)
+        count = krita.value("len(session.history)")
+        krita.run("K.action('painterly_harmonize').trigger()")
+        krita.wait_for("len(session.history) > {} and not session.busy".format(count), 60)
+        # Krita leaves the mask visible and only makes it inactive.
+        assert krita.value("[mask.visible() for mask in documents.children(pasted)]") == [True]
+        assert krita.value("session.history[-1].origin.part") == part, action
+
+
+def test_a_local_selection_changed_meanwhile_is_another_one(start):
+    krita = locally_selected(start)
+    krita.run("K.action('painterly_harmonize').trigger()")
+    running(krita)
+    krita.run("K.action('painterly_harmonize').trigger()")
+    assert "being harmonized already" in krita.value("session.message")
+    krita.run("select(*FALLING)\ndocuments.children(pasted)[0].setSelection(doc.selection().duplicate())")
+    krita.run("doc.waitForDone()\nK.action('painterly_harmonize').trigger()")
+    assert krita.value("[task.jobs[0].ended for task in session.tasks]") == [False, False]
+    finished(krita)
+    assert layers(krita)[1:] == [["object", False], RESULT, RESULT], krita.value("session.message")
+    assert krita.value("len({entry.origin.fingerprint for entry in session.history})") == 2

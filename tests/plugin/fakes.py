@@ -23,6 +23,7 @@ class FakeCanvas:
         self.open = {"1", "2"}
         self.selected = [source()]
         self.area = None
+        self.areas = {}  # of layers with a local selection, by name
         self.numbered = False
         self.empty = set()
         self.placed = []
@@ -39,8 +40,8 @@ class FakeCanvas:
     def selected_sources(self):
         return list(self.selected)
 
-    def selection(self, document):
-        return self.area
+    def selections(self, sources):
+        return [self.areas.get(wanted.name, self.area) for wanted in sources]
 
     def active_document(self):
         return "2"

@@ -277,6 +277,20 @@ def test_another_selection_of_a_layer_on_its_way_is_queued(driver):
     assert driver.session.harmonize_active() is None
 
 
+def test_a_layers_own_selection_is_its_jobs_and_another_one_is_queued(driver):
+    behave(driver, steps=20, milliseconds=20)
+    driver.canvas.selected, driver.canvas.area = [source(), source("other")], RIGHT
+    driver.canvas.areas = {"object": LEFT}
+    task = driver.session.harmonize_selected()
+    assert [job.selected for job in task.jobs] == [LEFT, RIGHT]
+    driver.running(task)
+    driver.canvas.selected, driver.canvas.areas = [source()], {"object": RIGHT}
+    later = driver.session.harmonize_active()
+    driver.until(lambda: task.ended and later.ended and not driver.session.busy)
+    parts = {(entry.source.name, entry.origin.part) for entry in driver.session.history}
+    assert parts == {("object", LEFT.box), ("other", RIGHT.box), ("object", RIGHT.box)}
+
+
 def test_shown_alone_a_result_hides_those_of_the_same_selection_and_a_whole_layers_all(driver):
     behave(driver)
     driver.canvas.numbered = True

@@ -13,7 +13,7 @@ from ..job import WAITING, Export, ExportWish, Origin, Problem, Selected, Source
 from ..picture_file import Writing
 from ..protocol.raster import Placed
 from ..translation import tr
-from . import documents, exporting, placing
+from . import documents, exporting, placing, selecting
 from .documents import Documents
 from .placing import Placer, Steps
 from .results import Results
@@ -55,9 +55,10 @@ class Canvas:
             if not any(documents.node_id(parent) in ids for parent in documents.ancestors(node)[1:])
         ]
 
-    def selection(self, document: str) -> Optional[Selected]:
-        """What is selected now, None if nothing is; raises DocumentClosed."""
-        return exporting.selected(self._documents.find(document))
+    def selections(self, sources: Sequence[Source]) -> List[Optional[Selected]]:
+        """What is selected now of each of these layers of one document, None where nothing is; raises Problem."""
+        document = self._documents.find(sources[0].document)
+        return selecting.selections(document, [source.node for source in sources])
 
     def active_document(self) -> str:
         """The key of the document in front; raises Problem."""

@@ -138,8 +138,8 @@ def transform_masks(node: Node) -> List[Node]:
     return [mask for mask in reshaping_masks(node) if mask.type() == "transformmask"]
 
 
-def local_selections(node: Node) -> List[Node]:
-    """The visible selections that are a mask of this layer, bottom to top: on it they count, not the document's."""
+def selection_masks(node: Node) -> List[Node]:
+    """The visible ones of a layer, bottom to top, of which at most one is active."""
     return [child for child in children(node) if child.type() == "selectionmask" and child.visible()]
 
 

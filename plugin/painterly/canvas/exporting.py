@@ -4,10 +4,9 @@
 """
 
 import zlib
-from dataclasses import replace
 from typing import Generator, Iterator, List, Optional
 
-from krita import Document, Node, Selection
+from krita import Document, Node
 
 from ..job import Export, ExportWish, Origin, Problem, Selected, Source
 from ..protocol import geometry
@@ -16,7 +15,7 @@ from ..protocol.raster import Placed, Raster
 from ..translation import tr
 from . import colors, documents, look, reading
 from .reading import Plan
-from .strips import STRIP_PIXELS, strips
+from .strips import STRIP_PIXELS
 
 # For bytes.translate: 255 for what is 0.
 _EMPTY = b"\xff" + b"\0" * 255
@@ -28,8 +27,7 @@ Pauses = Generator[None, None, None]
 def export(document: Document, source: Source, wish: ExportWish, result_seen: bool = False) -> Steps:
     """Yields between steps; returns the Export. Raises Problem with a sentence for the artist.
 
-    What a visible selection mask of the layer selects counts, not what the wish has selected. With `result_seen` an
-    earlier result stands for the layer, which may be hidden itself.
+    With `result_seen` an earlier result stands for the layer, which may be hidden itself.
     """
     node = documents.need_node(document, source.node)
     documents.check_source(node, result_seen)
@@ -43,7 +41,6 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
         yield
         copied = documents.need_node(snapshot, source.node)
         canvas = documents.canvas_box(snapshot)
-        wish = replace(wish, selected=_local(copied, canvas) or wish.selected)
         shown = yield from reading.shown_box(snapshot, copied)
         plan = _plan(snapshot, copied, source, wish, _object_box(snapshot, copied, shown, wish.selected))
         mask = _mask(wish.selected, plan.layer) if wish.selected else None
@@ -73,28 +70,6 @@ def _plan(document: Document, node: Node, source: Source, wish: ExportWish, obj:
     depth = colors.working_depth(colors.space_of(document))
     as_seen = node.opacity() < 255 or node.blendingMode() not in ("normal", "pass through")
     return Plan(source, wish, window, obj.intersect(window), depth, as_seen, reading.uncut(document))
-
-
-def selected(document: Document) -> Optional[Selected]:
-    """What is selected now; None if nothing is."""
-    return _selected(document.selection(), documents.canvas_box(document))
-
-
-def _local(node: Node, canvas: Box) -> Optional[Selected]:
-    """What is selected of this layer alone; None if nothing is."""
-    masks = documents.local_selections(node)
-    return _selected(masks[-1].selection(), canvas) if masks else None
-
-
-def _selected(selection: Optional[Selection], canvas: Box) -> Optional[Selected]:
-    if selection is None or selection.width() == 0 or selection.height() == 0:
-        return None
-    x, y = selection.x(), selection.y()
-    whole = Box(x, y, x + selection.width(), y + selection.height())
-    box = whole.intersect(canvas)
-    pieces = (selection.pixelData(part.left, part.top, part.width, part.height)
-              for part in strips(box, STRIP_PIXELS))  # fmt: skip
-    return Selected(box, b"".join(bytes(piece) for piece in pieces))
 
 
 def _object_box(document: Document, node: Node, shown: Box, selection: Optional[Selected]) -> Box:

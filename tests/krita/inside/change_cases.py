@@ -1,6 +1,6 @@
 """What becomes of a result whose layer was repainted while it was computed."""
 
-from scenes import SMALL, add_layer, export, finish, flat, noise, scene, select, select_locally
+from scenes import SMALL, add_layer, export, finish, flat, noise, scene, select
 
 from plugin.painterly.canvas import Canvas, documents, look, placing
 from plugin.painterly.job import ABOVE, ADDED, REPLACE, DocumentClosed
@@ -104,13 +104,6 @@ def case_only_what_was_painted_of_a_layer_counts():
         select(doc, 110, 85, 10, 10)
         note, _ = _landed(doc, pasted, lambda: pasted.setPixelData(flat(5, 5, 7, 7, 7), x, 87, 5, 5))
         assert note == wanted
-
-
-def case_another_selection_mask_of_the_layer_is_no_change():
-    doc, _, pasted = scene()
-    mask = select_locally(doc, pasted, 255)
-    note, _ = _landed(doc, pasted, mask.remove)
-    assert note == PART and not pasted.visible()
 
 
 def case_painting_on_beside_the_selection_of_a_flattened_picture_is_no_change():

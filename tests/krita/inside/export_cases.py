@@ -13,8 +13,6 @@ from scenes import (
     noise,
     problem_of,
     scene,
-    select,
-    select_locally,
 )
 
 from plugin.painterly.canvas import Canvas, documents, exporting, reading
@@ -162,22 +160,6 @@ def case_soft_selection_limits_the_object():
     assert bytes(got.selection.raster.data) == b"\x4d" * 100
 
 
-def case_a_selection_mask_of_the_layer_counts_instead_of_the_documents():
-    for elsewhere in (False, True):
-        doc, _, pasted = scene()
-        mask = select_locally(doc, pasted, 77)
-        if elsewhere:
-            select(doc, 0, 0, 10, 10)
-        got = export(doc, pasted)
-        assert got.origin.part == Box(110, 85, 120, 95)
-        assert bytes(got.selection.raster.data) == b"\x4d" * 100
-        mask.setVisible(False)
-        if elsewhere:
-            assert "does not touch" in problem_of(lambda layer=pasted, doc=doc: export(doc, layer))
-        else:
-            assert export(doc, pasted).selection is None
-
-
 def case_of_a_selection_beyond_the_canvas_what_lies_on_the_object_is_taken_as_it_was():
     doc, _, pasted = scene()
     selection = Selection()
@@ -186,7 +168,7 @@ def case_of_a_selection_beyond_the_canvas_what_lies_on_the_object_is_taken_as_it
     doc.setSelection(selection)
     canvas = Canvas()
     layer = scenes.source(canvas, doc, pasted)
-    selected = canvas.selection(layer.document)
+    (selected,) = canvas.selections([layer])
     selection.select(100, 80, 40, 30, 1)
     doc.setSelection(selection)
     got = scenes.finish(canvas.export(layer, ExportWish(64, selected=selected)))

@@ -1,9 +1,5 @@
 """Layers whose masks show them elsewhere than their pixels are: transformed or blurred."""
 
-import os
-import tempfile
-import zipfile
-
 import scenes
 from krita import Krita, Selection
 from scenes import HEIGHT, SMALL, WIDTH, add_layer, export, finish, noise, problem_of, scene
@@ -43,20 +39,8 @@ def _transformed(x=160, y=105, scale=1.5, group=False):
         doc.rootNode().addChildNode(parent, None)
         pasted = add_layer(doc, "inside", noise(40, 30, seed=2), 100, 80, 40, 30, parent)
     pasted.addChildNode(doc.createTransformMask("transform"), None)
-    doc.waitForDone()
-    with tempfile.TemporaryDirectory() as folder:
-        saved, changed = os.path.join(folder, "saved.kra"), os.path.join(folder, "changed.kra")
-        assert doc.saveAs(saved)
-        with zipfile.ZipFile(saved) as old, zipfile.ZipFile(changed, "w") as new:
-            for name in old.namelist():
-                is_mask = name.endswith(".transformconfig")
-                new.writestr(name, TRANSFORM.format(x=x, y=y, scale=scale) if is_mask else old.read(name))
-        doc.setModified(False)
-        doc.close()
-        doc = Krita.instance().openDocument(changed)
-    doc.setBatchmode(True)
-    doc.refreshProjection()
-    doc.waitForDone()
+    transform = TRANSFORM.format(x=x, y=y, scale=scale)
+    doc = scenes.reopened(doc, lambda name, data: transform if name.endswith(".transformconfig") else data)
     return doc, doc.nodeByName("inside" if group else "object")
 
 

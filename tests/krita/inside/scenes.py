@@ -1,7 +1,10 @@
 """Documents with known pixels, for the cases."""
 
 import dataclasses
+import os
 import random
+import tempfile
+import zipfile
 
 from krita import Krita, Selection
 
@@ -74,13 +77,31 @@ def select(doc, x, y, width, height):
     doc.setSelection(selection)
 
 
-def select_locally(doc, node, value):
-    """A mask of the layer that selects 10 x 10 pixels of the object of `scene` by `value`, 0..255."""
-    mask, selection = doc.createSelectionMask("local"), Selection()
-    selection.select(110, 85, 10, 10, value)
+def select_locally(doc, node, value, x=110, y=85, name="local"):
+    """A mask of the layer that selects 10 x 10 pixels of the object of `scene` by `value`, 0..255; not active."""
+    mask, selection = doc.createSelectionMask(name), Selection()
+    selection.select(x, y, 10, 10, value)
     mask.setSelection(selection)
     node.addChildNode(mask, None)
     return mask
+
+
+def reopened(doc, edited):
+    """The document as a file of which `edited(name, data)` gives each part: what Krita's Python cannot set."""
+    doc.waitForDone()
+    with tempfile.TemporaryDirectory() as folder:
+        saved, changed = os.path.join(folder, "saved.kra"), os.path.join(folder, "changed.kra")
+        assert doc.saveAs(saved)
+        with zipfile.ZipFile(saved) as old, zipfile.ZipFile(changed, "w") as new:
+            for name in old.namelist():
+                new.writestr(name, edited(name, old.read(name)))
+        doc.setModified(False)
+        doc.close()
+        doc = Krita.instance().openDocument(changed)
+    doc.setBatchmode(True)
+    doc.refreshProjection()
+    doc.waitForDone()
+    return doc
 
 
 def source(canvas, doc, node):
@@ -109,7 +130,7 @@ def export(doc, node, wish=SMALL, canvas=None):
     """Of what is selected now."""
     canvas = canvas or Canvas()
     layer = source(canvas, doc, node)
-    wish = dataclasses.replace(wish, selected=canvas.selection(layer.document))
+    wish = dataclasses.replace(wish, selected=canvas.selections([layer])[0])
     return finish(canvas.export(layer, wish))
 
 
