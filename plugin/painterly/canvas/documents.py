@@ -138,6 +138,19 @@ def transform_masks(node: Node) -> List[Node]:
     return [mask for mask in reshaping_masks(node) if mask.type() == "transformmask"]
 
 
+def warping_masks(node: Node) -> List[Node]:
+    """The visible transform masks of which no matrix tells what they do: they warp, cage, liquify, or do nothing yet."""
+    return [mask for mask in transform_masks(node) if mask.finalAffineTransform().isIdentity()]
+
+
+def warped_box(node: Node) -> Box:
+    """Where a layer with warping masks may show something."""
+    found = box_of(node.bounds())
+    for mask in warping_masks(node):
+        found = found.united(box_of(mask.bounds()))
+    return found
+
+
 def selection_masks(node: Node) -> List[Node]:
     """The visible ones of a layer, bottom to top, of which at most one is active."""
     return [child for child in children(node) if child.type() == "selectionmask" and child.visible()]

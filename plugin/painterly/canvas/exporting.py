@@ -13,7 +13,7 @@ from ..protocol import geometry
 from ..protocol.geometry import Box
 from ..protocol.raster import Placed, Raster
 from ..translation import tr
-from . import colors, documents, look, reading
+from . import colors, documents, flattening, look, reading
 from .reading import Plan
 from .strips import STRIP_PIXELS
 
@@ -36,15 +36,17 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
             tr("“{layer}” is itself chosen as the painting: choose another one.", layer=node.name())
         )
     bounds = documents.box_of(node.bounds())
-    snapshot = document.clone()
+    as_is = document.clone()
+    snapshot = as_is.clone() if flattening.warped(as_is.rootNode()) else as_is
     try:
         yield
+        yield from flattening.flatten(snapshot)
         copied = documents.need_node(snapshot, source.node)
         canvas = documents.canvas_box(snapshot)
         shown = yield from reading.shown_box(snapshot, copied)
         plan = _plan(snapshot, copied, source, wish, _object_box(snapshot, copied, shown, wish.selected))
         mask = _mask(wish.selected, plan.layer) if wish.selected else None
-        checksum = yield from look.checksum(copied, plan.layer)
+        checksum = yield from look.checksum(documents.need_node(as_is, source.node), plan.layer)
         copied.setVisible(True)
         painting, layer = yield from reading.pixels(snapshot, plan)
         yield from _check_layer(plan, layer, mask, canvas)
@@ -56,7 +58,8 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
             # The layer around the selection is itself the painting.
             painting = yield from reading.picture(snapshot, plan)
     finally:
-        snapshot.close()
+        for copy in (snapshot,) if snapshot is as_is else (snapshot, as_is):
+            copy.close()
     return Export(
         Origin(source, plan.window, bounds, canvas, plan.depth, keep_source, part, fingerprint, checksum),
         _raster(painting, plan.window, plan.depth),

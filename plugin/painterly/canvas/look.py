@@ -47,6 +47,8 @@ def _pieces(node: Node, box: Box) -> Iterator[bytes]:
         inside = documents.box_of(layer.bounds())
         if not documents.reshaping_masks(layer):
             inside = inside.intersect(box)
+        if layer.type() == "transformmask":
+            yield from _warped(layer, box)
         if inside.empty or layer.type() == "transformmask":
             continue  # a transform mask has no pixels but its layer's
         if layer != node:
@@ -89,6 +91,17 @@ def _plain(value: object) -> object:
     if isinstance(value, QtCore.QByteArray):
         return bytes(value)
     return value if isinstance(value, (bool, int, float, str)) else type(value).__name__
+
+
+def _warped(mask: Node, box: Box) -> Iterator[bytes]:
+    """What Krita shows of a warped layer, since nothing else tells what the mask does to it; of others nothing."""
+    layer = mask.parentNode()
+    if mask not in documents.warping_masks(layer):
+        return
+    area = documents.warped_box(layer)
+    yield repr(area.shifted(-box.left, -box.top)).encode()
+    for strip in strips(area, PIECE_PIXELS):
+        yield bytes(layer.projectionPixelData(strip.left, strip.top, strip.width, strip.height))
 
 
 def _pixels(layer: Node, box: Box) -> bytes:
