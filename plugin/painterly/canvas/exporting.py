@@ -36,11 +36,12 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
             tr("“{layer}” is itself chosen as the painting: choose another one.", layer=node.name())
         )
     bounds = documents.box_of(node.bounds())
+    needed = (source.node, wish.painting, *wish.without)
     as_is = document.clone()
-    snapshot = as_is.clone() if flattening.warped(as_is.rootNode()) else as_is
+    snapshot = as_is.clone() if flattening.warped(as_is.rootNode(), needed) else as_is
     try:
         yield
-        yield from flattening.flatten(snapshot)
+        yield from flattening.flatten(snapshot, needed)
         copied = documents.need_node(snapshot, source.node)
         canvas = documents.canvas_box(snapshot)
         shown = yield from reading.shown_box(snapshot, copied)

@@ -4,7 +4,7 @@ What warp, cage, liquify and mesh masks show, Krita draws only some seconds afte
 nothing until then: in a copy that is cropped or rendered such a layer would be missing. Just copied it is there.
 """
 
-from typing import Generator, List, Optional
+from typing import Collection, Generator, List, Optional
 
 from krita import Document, Node
 
@@ -15,24 +15,27 @@ from . import colors, documents
 from .strips import STRIP_PIXELS, strips
 
 
-def warped(parent: Node) -> List[Node]:
-    """The warped paint layers and groups beneath a node, without those that lie in another one."""
+def warped(parent: Node, needed: Collection[str]) -> List[Node]:
+    """The warped paint layers and groups beneath a node, without those that lie in another one.
+
+    A group with one of the `needed` layers in it (unique ids) must stay a group: of that those inside.
+    """
     found = []
     for node in documents.children(parent):
-        if node.type() in ("paintlayer", "grouplayer") and documents.warping_masks(node):
+        if _is_warped(node) and not any(documents.node_id(inner) in needed for inner in documents.walk(node)):
             found.append(node)
         else:
-            found += warped(node)
+            found += warped(node, needed)
     return found
 
 
-def flatten(snapshot: Document) -> Generator[Optional[str], None, None]:
+def flatten(snapshot: Document, needed: Collection[str]) -> Generator[Optional[str], None, None]:
     """Steps after which the warped layers of the snapshot, not rendered so far, have no masks any more.
 
     Raises Problem if Krita has not drawn one yet.
     """
     canvas = documents.canvas_box(snapshot)
-    for node in warped(snapshot.rootNode()):
+    for node in warped(snapshot.rootNode(), needed):
         flat = snapshot.createNode(node.name(), "paintlayer")
         flat.setColorSpace(*colors.space_of(node))
         for strip in strips(documents.warped_box(node).intersect(canvas), STRIP_PIXELS):
@@ -51,6 +54,10 @@ def flatten(snapshot: Document) -> Generator[Optional[str], None, None]:
     while not snapshot.tryBarrierLock():
         yield WAITING  # it is being rendered without the masks
     snapshot.unlock()
+
+
+def _is_warped(node: Node) -> bool:
+    return node.type() in ("paintlayer", "grouplayer") and bool(documents.warping_masks(node))
 
 
 def _check_drawn(node: Node, flat: Node) -> None:

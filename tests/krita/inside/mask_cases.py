@@ -198,6 +198,25 @@ def case_a_pixel_is_noticed_that_a_mask_shows_elsewhere():
     assert _noticed(doc, pasted, lambda: documents.children(pasted)[0].remove()) == CHANGED
 
 
+def case_in_a_group_with_a_mask_that_does_nothing_yet_a_layer_can_be_painted():
+    doc, _, pasted = scene()
+    pasted.remove()
+    group = doc.createGroupLayer("group")
+    doc.rootNode().addChildNode(group, None)
+    beneath = add_layer(doc, "beneath", noise(60, 50, seed=5), 90, 70, 60, 50, group)
+    inside = add_layer(doc, "inside", noise(40, 30, seed=2), 100, 80, 40, 30, group)
+    for node in (group, beneath):
+        node.addChildNode(doc.createTransformMask("transform"), None)
+    doc.refreshProjection()
+    doc.waitForDone()
+    got = export(doc, inside)
+    assert bytes(got.layer.raster.data) == noise(40, 30, seed=2)
+    inside.setVisible(False)
+    assert bytes(got.painting.data) == scenes.seen(doc, got.origin.window)
+    got = export(doc, group)
+    assert got.layer.box.shifted(got.origin.window.left, got.origin.window.top) == Box(90, 70, 150, 120)
+
+
 def case_in_a_group_it_is_too():
     doc, pasted = _transformed(x=220, y=165, scale=1, group=True)
     group = doc.nodeByName("object")
