@@ -13,7 +13,7 @@ from ..job import WAITING, Export, ExportWish, Origin, Problem, Selected, Source
 from ..picture_file import Writing
 from ..protocol.raster import Placed
 from ..translation import tr
-from . import documents, exporting, placing, selecting
+from . import documents, exporting, flattening, placing, selecting
 from .documents import Documents
 from .placing import Placer, Steps
 from .results import Results
@@ -77,10 +77,12 @@ class Canvas:
         nodes = [node for node in documents.walk(root) if not documents.is_mask(node)]
         return [(documents.node_id(node), node.name()) for node in reversed(nodes)]
 
-    def export(self, source: Source, wish: ExportWish) -> Generator[None, None, Export]:
+    def export(self, source: Source, wish: ExportWish) -> Generator[Optional[str], None, Export]:
         """Steps that return the Export; raises Problem, and DocumentClosed if it was."""
-        document = self._documents.find(source.document)
-        return exporting.export(document, source, wish, self._results.seen(document, source))
+        needed = exporting.needed_layers(source, wish)
+        yield from flattening.settled(self._documents.find(source.document), needed)
+        document = self._documents.find(source.document)  # it may have been closed meanwhile
+        return (yield from exporting.export(document, source, wish, self._results.seen(document, source)))
 
     def place(self, origin: Origin, result: Placed, name: str, mode: str) -> Steps:
         """Steps that add the result to its document; raises DocumentClosed if there is none any more."""

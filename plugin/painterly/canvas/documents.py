@@ -74,6 +74,14 @@ def node_id(node: Node) -> str:
     return node.uniqueId().toString()
 
 
+def is_at_rest(document: Document) -> bool:
+    """Whether Krita is not rendering it and no tool is at work on it: else it lets nobody lock it."""
+    if not document.tryBarrierLock():
+        return False
+    document.unlock()
+    return True
+
+
 def canvas_box(document: Document) -> Box:
     return Box(0, 0, document.width(), document.height())
 

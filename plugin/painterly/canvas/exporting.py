@@ -4,7 +4,7 @@
 """
 
 import zlib
-from typing import Generator, Iterator, List, Optional
+from typing import Generator, Iterator, List, Optional, Tuple
 
 from krita import Document, Node
 
@@ -36,9 +36,9 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
             tr("“{layer}” is itself chosen as the painting: choose another one.", layer=node.name())
         )
     bounds = documents.box_of(node.bounds())
-    needed = (source.node, wish.painting, *wish.without)
+    needed = needed_layers(source, wish)
     as_is = document.clone()
-    snapshot = as_is.clone() if flattening.warped(as_is.rootNode(), needed) else as_is
+    snapshot = as_is.clone() if flattening.targets(as_is.rootNode(), needed) else as_is
     try:
         yield
         yield from flattening.flatten(snapshot, needed)
@@ -67,6 +67,11 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
         _placed(_raster(layer, plan.layer, plan.depth), plan),
         None if mask is None else _placed(mask, plan),
     )
+
+
+def needed_layers(source: Source, wish: ExportWish) -> Tuple[str, ...]:
+    """Unique ids of the layers that are looked for or hidden while the others are rendered."""
+    return (source.node, wish.painting, *wish.without)
 
 
 def _plan(document: Document, node: Node, source: Source, wish: ExportWish, obj: Box) -> Plan:

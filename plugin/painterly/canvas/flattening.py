@@ -1,9 +1,10 @@
-"""Layers that are warped become, in a snapshot, the pixels that Krita shows of them.
+"""Layers that cannot be rendered in a small copy become, in a snapshot, the pixels that Krita shows of them.
 
-What warp, cage, liquify and mesh masks show, Krita draws only some seconds after a picture was changed, and
-nothing until then: in a copy that is cropped or rendered such a layer would be missing. Just copied it is there.
+Most filters see past the edge of a copy or go by its corner, and take seconds. What warp, cage, liquify and mesh masks
+show, Krita draws only some seconds after a picture was rendered, and nothing until then. Just copied it is all there.
 """
 
+import time
 from typing import Collection, Generator, List, Optional
 
 from krita import Document, Node
@@ -14,35 +15,61 @@ from ..translation import tr
 from . import colors, documents
 from .strips import STRIP_PIXELS, strips
 
+# Filters that look at each pixel alone: a copy of any size shows what they do.
+_PIXELWISE = frozenset(
+    (
+        "asc-cdl", "burn", "colorbalance", "colortoalpha", "crosschannel", "desaturate", "dodge", "hsvadjustment",
+        "invert", "levels", "maximize", "minimize", "normalize", "perchannel", "posterize", "threshold",
+    )
+)  # fmt: skip
+# A tool that is at work looks as if Krita were still rendering.
+SETTLE_SECONDS = 3.0
 
-def warped(parent: Node, needed: Collection[str]) -> List[Node]:
-    """The warped paint layers and groups beneath a node, without those that lie in another one.
+Pauses = Generator[Optional[str], None, None]
 
-    A group with one of the `needed` layers in it (unique ids) must stay a group: of that those inside.
+
+def settled(document: Document, needed: Collection[str]) -> Pauses:
+    """Waits a while until Krita has rendered the document, if what it shows of some layers counts."""
+    if not targets(document.rootNode(), needed):
+        return
+    end = time.monotonic() + SETTLE_SECONDS
+    while not documents.is_at_rest(document) and time.monotonic() < end:
+        yield WAITING
+
+
+def targets(parent: Node, needed: Collection[str]) -> List[Node]:
+    """What is to be flattened of all beneath a node, without what lies in another one of them.
+
+    The `needed` layers (unique ids) stay layers, and so do groups around them and filters above them.
     """
-    found = []
+    found, above_needed = [], False
     for node in documents.children(parent):
-        if _is_warped(node) and not any(documents.node_id(inner) in needed for inner in documents.walk(node)):
+        inside = [documents.node_id(inner) for inner in documents.walk(node)]
+        holds_needed = any(unique_id in needed for unique_id in inside)
+        above_needed = above_needed or holds_needed or documents.node_id(node) in needed
+        if not holds_needed and (_has_drawn_masks(node) or _is_seen_filter(node) and not above_needed):
             found.append(node)
         else:
-            found += warped(node, needed)
+            found += targets(node, needed)
     return found
 
 
-def flatten(snapshot: Document, needed: Collection[str]) -> Generator[Optional[str], None, None]:
-    """Steps after which the warped layers of the snapshot, not rendered so far, have no masks any more.
+def flatten(snapshot: Document, needed: Collection[str]) -> Pauses:
+    """Steps after which the targets in a snapshot that was not rendered so far are pixels.
 
     Raises Problem if Krita has not drawn one yet.
     """
     canvas = documents.canvas_box(snapshot)
-    for node in warped(snapshot.rootNode(), needed):
-        flat = snapshot.createNode(node.name(), "paintlayer")
-        flat.setColorSpace(*colors.space_of(node))
-        for strip in strips(documents.warped_box(node).intersect(canvas), STRIP_PIXELS):
-            _copy(node, flat, strip)
-            yield
-        _check_drawn(node, flat)
-        for child in node.childNodes():
+    # All are read first: a change makes Krita render those above anew.
+    found = []
+    for node in targets(snapshot.rootNode(), needed):
+        found.append((node, (yield from _flat(snapshot, node, canvas))))
+    for node, flat in found:
+        if node.type() == "filterlayer":
+            node.parentNode().addChildNode(flat, node)
+            node.remove()
+            continue
+        for child in documents.children(node):
             child.remove()
         if node.type() == "grouplayer":
             node.addChildNode(flat, None)
@@ -51,24 +78,51 @@ def flatten(snapshot: Document, needed: Collection[str]) -> Generator[Optional[s
         for strip in strips(everything, STRIP_PIXELS):
             _copy(flat, node, strip)
             yield
-    while not snapshot.tryBarrierLock():
-        yield WAITING  # it is being rendered without the masks
-    snapshot.unlock()
+    while not documents.is_at_rest(snapshot):
+        yield WAITING
 
 
-def _is_warped(node: Node) -> bool:
-    return node.type() in ("paintlayer", "grouplayer") and bool(documents.warping_masks(node))
+def _has_drawn_masks(node: Node) -> bool:
+    """Whether a paint layer or group is warped, or is seen through a mask that filters more than each pixel."""
+    if node.type() not in ("paintlayer", "grouplayer"):
+        return False
+    filtered = any(_looks_around(mask) for mask in documents.reshaping_masks(node))
+    return bool(documents.warping_masks(node)) or filtered and _is_seen(node)
 
 
-def _check_drawn(node: Node, flat: Node) -> None:
-    seen = all(layer.visible() for layer in documents.ancestors(node))
-    if seen and documents.box_of(flat.bounds()).empty and not documents.box_of(node.bounds()).empty:
+def _is_seen_filter(node: Node) -> bool:
+    return _looks_around(node) and _is_seen(node)
+
+
+def _looks_around(node: Node) -> bool:
+    return node.type() in ("filterlayer", "filtermask") and node.filter().name() not in _PIXELWISE
+
+
+def _is_seen(node: Node) -> bool:
+    return all(layer.visible() for layer in documents.ancestors(node))
+
+
+def _flat(snapshot: Document, node: Node, canvas: Box) -> Generator[None, None, Node]:
+    """Steps that return a loose paint layer with the pixels that Krita shows of the node."""
+    flat = snapshot.createNode(node.name(), "paintlayer")
+    flat.setColorSpace(*colors.space_of(node))
+    if node.type() == "filterlayer":
+        flat.setOpacity(node.opacity())
+        flat.setBlendingMode(node.blendingMode())
+        flat.setInheritAlpha(node.inheritAlpha())
+    warping = documents.warping_masks(node)
+    for strip in strips(documents.warped_box(node).intersect(canvas) if warping else canvas, STRIP_PIXELS):
+        _copy(node, flat, strip)
+        yield
+    nothing = documents.box_of(flat.bounds()).empty and not documents.box_of(node.bounds()).empty
+    if warping and _is_seen(node) and nothing:
         raise Problem(
             tr(
                 "Krita has not drawn “{layer}” yet: wait until you see it, or hide it, then harmonize again.",
                 layer=node.name(),
             )
         )
+    return flat
 
 
 def _copy(shown: Node, written: Node, box: Box) -> None:

@@ -200,10 +200,7 @@ def _is_drawing(document: Document) -> bool:
     if _is_button_down():
         return True
     # Qt does not count a pen's tip among the buttons, but Krita lets nobody lock an image that is at work.
-    if not document.tryBarrierLock():
-        return True
-    document.unlock()
-    return False
+    return not documents.is_at_rest(document)
 
 
 def _is_button_down() -> bool:
