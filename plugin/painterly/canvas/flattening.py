@@ -78,8 +78,8 @@ def flatten(snapshot: Document, needed: Collection[str]) -> Pauses:
         for strip in strips(everything, STRIP_PIXELS):
             _copy(flat, node, strip)
             yield
-    while not documents.is_at_rest(snapshot):
-        yield WAITING
+    while found and not documents.is_at_rest(snapshot):
+        yield WAITING  # it is being rendered anew
 
 
 def _has_drawn_masks(node: Node) -> bool:
