@@ -11,6 +11,7 @@ PARAMS = """<!DOCTYPE transform_params><transform_params><main id="tooltransform
 CORNERS = ((150, 120), (210, 120), (210, 170), (150, 170))
 # What Krita shows of a layer, and what was exported, in AREA.
 WORDS = """
+from painterly.canvas import flattening
 from painterly.job import ExportWish
 AREA = (100, 80, 160, 140)
 def shown(node):
@@ -24,6 +25,13 @@ def finish(steps):
 def exported(node):
     source = documents.source_of(session._canvas._documents.key(doc), node)
     return finish(session._canvas.export(source, ExportWish(64)))
+def waited(node):
+    "Gives None while the export waits, then True."
+    source = documents.source_of(session._canvas._documents.key(doc), node)
+    def steps():
+        got.append((yield from session._canvas.export(source, ExportWish(64))))
+    yield from (None for step in steps() if step == "waiting")
+    yield True
 def on_area(placed, window):
     "The pixels of AREA, of which the others are transparent."
     layer = doc.createNode("copy", "paintlayer")
@@ -135,7 +143,12 @@ def test_a_warped_layer_beneath_is_part_of_the_painting(start, tmp_path):
         "got = exported(top)\nplaced = type(got.layer)(got.painting)\n"
         "result = on_area(placed, got.origin.window) == shown(pasted)"
     )
-    krita.run("doc.refreshProjection()")
+    # As after a result was placed, it is drawn only some seconds later.
+    krita.run("steps, got = waited(top), []\ndoc.refreshProjection()")
+    assert not krita.value("any(shown(pasted))")
+    krita.wait_for("next(steps) is not None", 30)
+    assert krita.run("result = any(bytes(got[0].painting.data)) and any(shown(pasted))")
+    krita.run("flattening.DRAW_SECONDS = 0\ndoc.refreshProjection()")
     with pytest.raises(InsideError, match="Krita has not drawn “object” yet: wait until you see it"):
         krita.run("exported(top)")
     assert (

@@ -24,17 +24,24 @@ _PIXELWISE = frozenset(
 )  # fmt: skip
 # A tool that is at work looks as if Krita were still rendering.
 SETTLE_SECONDS = 3.0
+# Warped layers are drawn some 5 seconds after that; a result placed beside one makes Krita draw it anew.
+DRAW_SECONDS = 15.0
 
 Pauses = Generator[Optional[str], None, None]
 
 
 def settled(document: Document, needed: Collection[str]) -> Pauses:
     """Waits a while until Krita has rendered the document, if what it shows of some layers counts."""
-    if not targets(document.rootNode(), needed):
+    found, start = targets(document.rootNode(), needed), time.monotonic()
+    if not found:
         return
-    end = time.monotonic() + SETTLE_SECONDS
-    while not documents.is_at_rest(document) and time.monotonic() < end:
+    while not documents.is_at_rest(document) and time.monotonic() < start + SETTLE_SECONDS:
         yield WAITING
+    canvas = documents.canvas_box(document)
+    for node in found:
+        if documents.warping_masks(node) and _is_seen(node):
+            while not (yield from _is_drawn(node, canvas)) and time.monotonic() < start + DRAW_SECONDS:
+                yield WAITING
 
 
 def targets(parent: Node, needed: Collection[str]) -> List[Node]:
@@ -100,6 +107,18 @@ def _looks_around(node: Node) -> bool:
 
 def _is_seen(node: Node) -> bool:
     return all(layer.visible() for layer in documents.ancestors(node))
+
+
+def _is_drawn(node: Node, canvas: Box) -> Generator[None, None, bool]:
+    """Steps that return whether Krita shows anything of a warped layer, or has nothing to show."""
+    if documents.box_of(node.bounds()).empty:
+        return True
+    for strip in strips(documents.warped_box(node).intersect(canvas), STRIP_PIXELS):
+        pixels = bytes(node.projectionPixelData(strip.left, strip.top, strip.width, strip.height))
+        if pixels.count(0) < len(pixels):
+            return True
+        yield
+    return False
 
 
 def _flat(snapshot: Document, node: Node, canvas: Box) -> Generator[None, None, Node]:
