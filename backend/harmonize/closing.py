@@ -73,14 +73,14 @@ LAID = 1.15
 # them: half of the way at chroma OWN_HUE where it was painted in nearly its hue, an angle whose cosine is SAME, and at
 # OTHER_HUE where in another, OTHER (at 25 in both a face is grey in a golden portrait; at 40 it is green among leaves; at
 # 40 and 15, by 30 and 60 degrees, pale olive there; style on 12 examples is the same, on 17 further pairs 1.483 and now
-# 1.490); less by a Gaussian of sigma FOREIGN (CIELAB units, both) the
-# further the painting is from having them; and, as far as the matches are colourful, less where chroma, in Gaussian
-# windows of BUSY_REACH, has a standard deviation above QUIET, and not at all from BUSY on: without that style of a
-# balloon in a collage is 1.47 instead of 1.15; with it whatever the matches are the truck is brown again. Of the
-# painting, blurred by PALETTE_BLUR, PALETTE samples are taken; for a colour of the object, to PALETTE_STEP in CIELAB,
-# it has what the nearest PALETTE_SHARE of them are (reaches in long sides of the painting). Before pieces are laid it
-# costs little: style 1.264 to 1.269, content and texture the same within 0.02 on 12 examples; after them it would cost
-# 0.04 and 0.3 of texture. A face among green leaves is less green.
+# 1.490); less by a Gaussian of sigma FOREIGN (CIELAB units, both) the further the painting is from having them; and, as
+# far as the matches are colourful, less where chroma, in Gaussian windows of BUSY_REACH, has a standard deviation
+# above QUIET, and not at all from BUSY on: without that style of a balloon in a collage is 1.47 instead of 1.15; with
+# it whatever the matches are the truck is brown again. Of the painting, blurred by PALETTE_BLUR, PALETTE samples are
+# taken; for a colour of the object, to PALETTE_STEP in CIELAB, it has what the nearest PALETTE_SHARE of them are
+# (reaches in long sides of the painting). Before pieces are laid it costs little: style 1.264 to 1.269, content and
+# texture the same within 0.02 on 12 examples; after them it would cost 0.04 and 0.3 of texture. A face among green
+# leaves is less green.
 OWN_HUE, OTHER_HUE, SAME, OTHER = 40.0, 8.0, math.cos(math.radians(20)), math.cos(math.radians(45))
 BUSY_REACH, QUIET, BUSY = 0.006, 4.0, 12.0
 FOREIGN, PALETTE, PALETTE_BLUR, PALETTE_STEP, PALETTE_SHARE = 21.0, 2048, 0.002, 3.0, 1 / 80
@@ -182,8 +182,8 @@ def _evened_light(lightness: Tensor, recoloured: Tensor, paired: Tensor, scene: 
 def _lit(
     lightness: Tensor, before: Tensor, pasted: Tensor, paired: Tensor, ranges: Ranges, scene: Scene
 ) -> Tensor:
-    """`lightness` (h, w) moved towards the `pasted` object's, in no more than the painting's range and but for half of
-    what that is lighter on the whole, at the `paired` (h, w) pixels; that of a scene towards `before` (h, w), pass 2's."""
+    """`lightness` (h, w) moved towards the `pasted` object's, brought into what the painting has of its range and, at the
+    `paired` (h, w) pixels, EXPOSURE nearer to how light it is on the whole; that of a scene towards `before`, pass 2's."""
     filled, (own, (darkest, lightest)) = scene.filled(), ranges
     lightness = torch.lerp(lightness, before, SCENES_LIGHT * filled)
     wanted = tuple(min(max(end, darkest), lightest) for end in own)
