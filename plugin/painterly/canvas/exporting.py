@@ -37,11 +37,13 @@ def export(document: Document, source: Source, wish: ExportWish, result_seen: bo
         )
     bounds = documents.box_of(node.bounds())
     needed = needed_layers(source, wish)
-    as_is = document.clone()
-    snapshot = as_is.clone() if flattening.targets(as_is.rootNode(), needed) else as_is
+    snapshot = as_is = document.clone()
     try:
         yield
-        yield from flattening.flatten(snapshot, needed)
+        if flattening.targets(as_is.rootNode(), needed):
+            snapshot = as_is.clone()
+            yield
+            yield from flattening.flatten(snapshot, needed)
         copied = documents.need_node(snapshot, source.node)
         canvas = documents.canvas_box(snapshot)
         shown = yield from reading.shown_box(snapshot, copied)

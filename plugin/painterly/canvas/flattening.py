@@ -74,7 +74,9 @@ def flatten(snapshot: Document, needed: Collection[str]) -> Pauses:
     for node, flat in found:
         if node.type() == "filterlayer":
             node.parentNode().addChildNode(flat, node)
+            yield
             node.remove()
+            yield
             continue
         for child in documents.children(node):
             child.remove()
