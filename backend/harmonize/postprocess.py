@@ -17,6 +17,7 @@ from .ops.masks import gaussian_blur, gaussian_mean
 from .ops.patchmatch import patchmatch, proposals
 from .ops.quilting import proposals as quilt_proposals
 from .ops.quilting import quilt
+from .ops.tone import along, tone_curve
 
 CHROMA_RADIUS, CHROMA_EPS = 2, 0.1**2  # paper, section 3.4
 # Base and detail: what has less contrast than this many times the painting's own stays in the detail layer. So a smooth
@@ -62,6 +63,12 @@ FOLLOWED_RADIUS, FOLLOWED_CONTRAST = 6, 0.03
 # many colours; one in sepia would get tints. It is for the eye: style 1.253 to 1.258, texture 14.23 to 14.40 on 12
 # examples where all paintings have it; against those 1.267 to 1.259, 14.32 to 14.19.
 HUE_REACH, HUE_KEPT = 0.017, 0.75
+# Deviation from the paper: averaged pieces are softer than a crisp brush, and lines of the object sharper than a soft one.
+# What is finer than a Gaussian of FINE_REACH pixels gets the painting's distribution, channel by channel of CIELAB, by a
+# curve with FINE_SLOPES at least and at most. Style 1.269 to 1.237, content 0.793 to 0.792, texture 14.25 to 14.37, seam
+# 1.15 to 1.14 on 12 examples; a banknote's hatching is seen on a face, a truck is as soft as its painting. With the
+# standard deviation alone style is 1.242, texture 14.36; slopes of 0.5 and 1.6 cost texture (14.34 to 14.51).
+FINE_REACH, FINE_SLOPES = 1.5, (0.7, 1.25)
 # Patches are compared in CIELAB, scaled so that grey differences weigh as in RGB: there brightness alone
 # decides and blotches of a foreign hue come in.
 MATCHING_LAB = 0.017
@@ -138,7 +145,8 @@ def synthesize(
     rebuilt = (_base(laid, contrast) + detail).clamp(0, 1)
     hue = _lost_hue(rebuilt, image, wanted, HUE_REACH * max(painting.shape[1:]))
     kept = HUE_KEPT * variety(rgb_to_lab(painting)[1:].flatten(1))
-    return torch.where(wanted, _reconciled(rebuilt, image, naive, kept * hue), image)
+    rebuilt = _reconciled(rebuilt, image, naive, kept * hue)
+    return torch.where(wanted, _as_fine(rebuilt, painting, wanted), image)
 
 
 def _laid(
@@ -213,6 +221,22 @@ def _reconciled(rebuilt: Tensor, image: Tensor, naive: Tensor, hue: Tensor) -> T
     edges = variance / (variance + torch.where(own < 0, DARK_EDGE**2, LIGHT_EDGE**2))
     lightness = lab[:1] + own * edges
     return lab_to_rgb(torch.cat((lightness, lab[1:] + hue))).clamp(0, 1)
+
+
+def _as_fine(picture: Tensor, painting: Tensor, wanted: Tensor) -> Tensor:
+    """`picture` (3, h, w) whose finest contrasts, where `wanted` (h, w), are distributed as the `painting`'s, both 0..1."""
+    coarse, fine = _bands(rgb_to_lab(picture), wanted[None].float())
+    _, theirs = _bands(rgb_to_lab(painting), torch.ones_like(painting[:1]))
+    curves = (tone_curve(own[wanted], their.flatten(), *FINE_SLOPES) for own, their in zip(fine, theirs))
+    changed = torch.stack([along(own, curve) for own, curve in zip(fine, curves)])
+    changed -= _mean(changed - fine, wanted[None].float())
+    return lab_to_rgb(coarse + changed).clamp(0, 1)
+
+
+def _bands(lab: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """What a Gaussian of FINE_REACH leaves of a picture (3, h, w) `inside` (1, h, w), and what it takes away."""
+    coarse = gaussian_mean(lab, inside, FINE_REACH)
+    return coarse, lab - coarse
 
 
 def base_contrast(own: float) -> float:

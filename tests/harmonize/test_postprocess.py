@@ -218,6 +218,38 @@ def test_light_and_shadow_count_more_than_grain(monkeypatch, generator, emphasis
     assert (laid.mean() < image.mean() - 0.05) == lost
 
 
+def grain(contrast, generator):
+    """A picture that is lighter to the right, with grain of a standard deviation of `contrast` in CIELAB's lightness."""
+    lightness = torch.linspace(40, 60, 96).expand(1, 96, -1) + contrast * torch.randn(
+        1, 96, 96, generator=generator
+    )
+    return lab_to_rgb(torch.cat((lightness, torch.zeros(2, 96, 96))))
+
+
+@pytest.mark.parametrize("own, theirs, gets", [(3, 3.3, 3.3), (4, 3.2, 3.2), (2, 6, 2.5), (6, 2, 4.2)])
+def test_the_finest_contrast_becomes_the_paintings_within_bounds(generator, own, theirs, gets):
+    picture, painting, wanted = grain(own, generator), grain(theirs, generator), torch.ones(1, 96, 96)
+    result = postprocess._as_fine(picture, painting, wanted[0] > 0)
+    (before, _), (coarse, fine), (_, exact) = (
+        postprocess._bands(rgb_to_lab(x), wanted) for x in (picture, result, grain(gets, generator))
+    )
+    assert fine[0].std() == pytest.approx(exact[0].std().item(), rel=0.06)
+    torch.testing.assert_close(coarse, before, atol=0.8, rtol=0)
+
+
+def test_pieces_are_as_crisp_as_the_painting(monkeypatch, generator):
+    """Of grain no two pieces are alike, so that their average is soft."""
+    image, painting, wanted = grain(6, generator), grain(6, generator), torch.ones(1, 96, 96)
+
+    def crispness():
+        laid = synthesize(image, painting, torch.full_like(image, 0.5), wanted, seed=0)
+        return postprocess._bands(rgb_to_lab(laid), wanted)[1][0].std()
+
+    crisp = crispness()
+    monkeypatch.setattr(postprocess, "FINE_SLOPES", (1.0, 1.0))
+    assert 1.15 * crispness() < crisp < 6
+
+
 def test_a_single_wanted_pixel_is_served():
     where = torch.zeros(1, 32, 32)
     where[0, 11, 13] = 1
@@ -238,6 +270,7 @@ def test_roughness_is_half_at_its_contrast():
 def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none(monkeypatch):
     """A flat blue painting: patches alone would leave nothing of a red object's edge."""
     monkeypatch.setattr(postprocess, "UNLIKE", 1000.0)  # else some of it stays everywhere
+    monkeypatch.setattr(postprocess, "FINE_SLOPES", (1.0, 1.0))  # else it is softer, as all in that painting
     painting = torch.tensor([0.3, 0.4, 0.7]).view(3, 1, 1).expand(3, 40, 40).contiguous()
     image = torch.tensor([0.5, 0.1, 0.1]).view(3, 1, 1).repeat(1, 32, 48)
     image[:, :, 24:] *= 2
