@@ -131,7 +131,7 @@ def synthesize(
 
     At `where` (1, h, w) > 0 pieces of the painting are laid that resemble the image, and follow it in what is coarser
     than strokes; its own detail layer is added back, and where the object as it was pasted, `naive` like `image`, has
-    edges, so is its lightness.
+    edges, so is its lightness. The finest contrasts become the painting's.
     `scale` is the long side of the finest level's painting in the paper's 700 px. `on_proposal` is `quilt`'s.
     """
     wanted = where[0] > 0
