@@ -135,6 +135,8 @@ def synthesize(
     `scale` is the long side of the finest level's painting in the paper's 700 px. `on_proposal` is `quilt`'s.
     """
     wanted = where[0] > 0
+    if not wanted.any():
+        return image.clone()
     own = own_contrast(painting)
     # Of a smaller picture pieces are a larger part: at 350 px a balloon was hardly there (content 0.23, now 0.37).
     coherence = min(1.0, scale) ** 2 * min(COHERENCE * own**2, COHERENCE_LIMIT)

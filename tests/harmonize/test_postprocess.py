@@ -237,7 +237,7 @@ def test_the_finest_contrast_becomes_the_paintings_within_bounds(generator, own,
     torch.testing.assert_close(coarse, before, atol=0.8, rtol=0)
 
 
-def test_pieces_are_as_crisp_as_the_painting(monkeypatch, generator):
+def test_averaged_pieces_are_made_crisp_again(monkeypatch, generator):
     """Of grain no two pieces are alike, so that their average is soft."""
     image, painting, wanted = grain(6, generator), grain(6, generator), torch.ones(1, 96, 96)
 
@@ -248,6 +248,12 @@ def test_pieces_are_as_crisp_as_the_painting(monkeypatch, generator):
     crisp = crispness()
     monkeypatch.setattr(postprocess, "FINE_SLOPES", (1.0, 1.0))
     assert 1.15 * crispness() < crisp < 6
+
+
+def test_where_nothing_is_wanted_the_image_stays():
+    image = painted(32, 32, seed=5)
+    result = synthesize(image, painted(40, 40, seed=6), image, torch.zeros(1, 32, 32), seed=0)
+    assert torch.equal(result, image)
 
 
 def test_a_single_wanted_pixel_is_served():
