@@ -229,8 +229,9 @@ def _as_fine(picture: Tensor, painting: Tensor, wanted: Tensor) -> Tensor:
     """`picture` (3, h, w) whose finest contrasts, where `wanted` (h, w), are distributed as the `painting`'s, both 0..1."""
     coarse, fine = _bands(rgb_to_lab(picture), wanted[None].float())
     _, theirs = _bands(rgb_to_lab(painting), torch.ones_like(painting[:1]))
-    curves = (tone_curve(own[wanted], their.flatten(), *FINE_SLOPES) for own, their in zip(fine, theirs))
-    changed = torch.stack([along(own, curve) for own, curve in zip(fine, curves)])
+    # Of 16 bits: a processor counts such values instead of sorting them, in a twentieth of the time.
+    pairs = ((own[wanted].half(), their.flatten().half()) for own, their in zip(fine, theirs))
+    changed = torch.stack([along(own, tone_curve(*pair, *FINE_SLOPES)) for own, pair in zip(fine, pairs)])
     changed -= _mean(changed - fine, wanted[None].float())
     return lab_to_rgb(coarse + changed).clamp(0, 1)
 

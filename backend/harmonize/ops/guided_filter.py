@@ -17,7 +17,10 @@ LEAST_WEIGHT = 1e-8  # in a window; `gaussian_mean`'s least would take faint obj
 
 def box_mean(image: Tensor, radius: int) -> Tensor:
     """Mean over the (2 radius + 1)^2 window of (C, H, W); windows are cut at the picture's edge."""
-    return F.avg_pool2d(image[None], 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)[0]
+    means, width = image[None], 2 * radius + 1
+    for window, padding in (((1, width), (0, radius)), ((width, 1), (radius, 0))):
+        means = F.avg_pool2d(means, window, stride=1, padding=padding, count_include_pad=False)
+    return means[0]
 
 
 def guided_filter(guide: Tensor, image: Tensor, radius: int, eps: float) -> Tensor:
