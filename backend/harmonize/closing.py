@@ -25,44 +25,38 @@ from .recolor import faded, lab_of, matches, recolored
 # sky the middle was red, a truck's cab red here and olive there. What was of one colour as it was pasted is to be of one
 # hue: chroma evens out to what the pasted colours foretell of it, by a guided filter with windows of EVEN_REACH that
 # keeps edges from contrast EVEN_EDGE (CIELAB / 100) on. What is finer than STROKES stays. Both reaches are in long sides
-# of the painting, a Gaussian's sigma. Against hues evened out to the recoloured object's over 0.006 to 0.02, as they were
-# after the set's chroma was given, style is 1.273 to 1.270, content 0.770, texture 14.32 to 14.24 on 12 examples, and by
-# eye the ship is of one hue and the cab nearly, white panels have no cream rims, a grey ship has a warm and a cold side.
+# of the painting, a Gaussian's sigma. Style 1.273 to 1.270, content 0.770, texture 14.32 to 14.24 on 12 examples.
 EVEN_REACH, EVEN_EDGE, STROKES = 0.06, 0.05, 0.003
 # Where the pasted object is colourful too, and its matches are, it evens out half of the way only at chroma COLOURFUL of
 # the object (CIELAB units), else style of a balloon in a collage is 1.28 instead of 1.06. What has a standard deviation of
 # chroma up to FEW_COLOURS has no colours to lose, from MANY_COLOURS on all.
 COLOURFUL, FEW_COLOURS, MANY_COLOURS = 25.0, 12.0, 24.0
-# What `toned` may make of a contrast. More would lift the grain of flat areas (2 instead of 1.5: style 1.261 to 1.260 on
-# 12 examples, texture 14.42 to 14.62; 1.3: 1.271, 14.24); with less than the least, what was matched to one flat spot
-# would be flat (0 instead of 0.3: content 0.693 to 0.696, style 1.255 to 1.252).
+# What `toned` may make of a contrast. More would lift the grain of flat areas (2 instead of 1.5: texture 14.42 to 14.62,
+# style the same); with less than the least, what was matched to one flat spot would be flat.
 LEAST_CONTRAST, MOST_CONTRAST = 0.3, 1.5
 # Lightness evens out like hues, LIGHT_EVENED of it over LIGHT_REACH (long sides of the painting): pass 2 leaves lumps as
 # large as the painting's figures on a flat side of the object. Style 1.268 to 1.272, content 0.726 to 0.743, texture
-# 14.44 to 14.45 on 12 examples (0.7 of it over 0.011: 1.277, 0.743, 14.47), and forms are clearer by eye.
+# 14.44 to 14.45 on 12 examples, and forms are clearer by eye.
 LIGHT_REACH, LIGHT_EVENED = 0.007, 0.4
 # Evening out and averaged pieces take darks away: a clock's numbers, a mouth. Of the tones that are wanted the darker ones
-# are wanted DARKS times as far from the mean, but hardly darker than all but DARKEST of the painting. Style 1.263 to
-# 1.260, content 0.767 to 0.775, texture 14.20 to 14.53 on 12 examples.
+# are wanted DARKS times as far from the mean, but hardly darker than all but DARKEST of the painting. At 1.2 style was
+# 1.263 to 1.260, content 0.767 to 0.775, texture 14.20 to 14.53 on 12 examples; less since the next gives darks too.
 DARKS, DARKEST = 1.1, 0.01
 # Statistics do not care where light is either, and few matches are as dark as a black ship: it came out as grey as a
-# light one. The object's lightness moves OWN_LIGHT of the way to the one that it was pasted with, over OWN_REACH, in as
-# much of its range as the painting has. Style 1.241 to 1.252, content 0.780 to 0.803, texture 14.21 to 14.36, seam 1.17 to
-# 1.15 on 12 examples, with DARKS 1.1 (was 1.2); a helmet is black, a phone is seen on its table, a clock's numbers are
-# clear. Cut off where the painting's range ends instead of brought into it, 0.4 of it: 1.253 instead of 1.245, 14.46
-# instead of 14.35. EXPOSURE of what it is darker or lighter on the whole is the photograph's and not the object's: a
-# face taken in too little light was dark beside a painted one (with all of it a black ship comes out grey); from one
-# pass 2 on style 1.279 to 1.271, content 0.809 to 0.807, texture 14.54 to 14.56. A scene, which is lit as the painting
-# is, moves SCENES_LIGHT of the way back to what pass 2 left: a room was nearly black. On the one example of that kind
-# style is 0.91 to 1.09, content 0.72 to 0.77.
+# light one. The object's lightness moves OWN_LIGHT of the way to the one that it was pasted with, over OWN_REACH, its range
+# brought into what the painting has of it. Style 1.241 to 1.252, content 0.780 to 0.803, texture 14.21 to 14.36, seam 1.17
+# to 1.15 on 12 examples; a helmet is black, a phone is seen on its table, a clock's numbers are clear. EXPOSURE of what it
+# is darker or lighter on the whole is the photograph's and not the object's: a face taken in too little light was dark
+# beside a painted one (with all of it a black ship comes out grey); style 1.279 to 1.271. A scene, which is lit as the
+# painting is, moves SCENES_LIGHT of the way back to what pass 2 left: a room was nearly black. On the one example of that
+# kind style is 0.91 to 1.09, content 0.72 to 0.77.
 OWN_LIGHT, EXPOSURE, SCENES_LIGHT = 0.5, 0.5, 0.5
 # Thin dark lines, a machine's joints, a dial, the slit of an eye, are hardly in any statistic, and averaged pieces blur
 # them. DRAWN of the finest lightness, what a Gaussian of LINE_REACH (long sides of the painting) takes away, is the pasted
 # object's own as far as that is a dark line, half at LINE (CIELAB units), in up to MOST_CONTRAST times its contrast where
-# the painting has a larger range. Light ones, lettering, look printed; a scene keeps those that were painted.
-# Style 1.244 to 1.255, content 0.806 to 0.813, texture 14.26 to 14.37 on 12 examples, with 48 iterations of pass 2 instead
-# of 42, which give back some of the style (without them 1.267, 0.814, 14.27); all of every line, dark and light, 1.355,
-# 0.848, 14.71. By eye a dial's numbers are clear, eyes look at one, a truck has its stripe.
+# the painting has a larger range. Light ones, lettering, look printed; a scene keeps those that were painted. Style 1.244
+# to 1.267, content 0.806 to 0.814, texture 14.26 to 14.27 on 12 examples; six more iterations of pass 2 give half of the
+# style back. By eye a dial's numbers are clear, eyes look at one, a truck has its stripe.
 DRAWN, LINE_REACH, LINE = 0.5, 0.004, 8.0
 # Evening out and light take contrast away, pieces do so again: pictures were flatter than the published ones on ten of 11
 # examples. The standard deviation of tones is given back, and LAID times it, within the painting's range. By eye a face has
@@ -71,16 +65,13 @@ DRAWN, LINE_REACH, LINE = 0.5, 0.004, 8.0
 LAID = 1.15
 # A red truck was matched to brown places of a painting that has reds. Hues move to the object's own as the painting has
 # them: half of the way at chroma OWN_HUE where it was painted in nearly its hue, an angle whose cosine is SAME, and at
-# OTHER_HUE where in another, OTHER (at 25 in both a face is grey in a golden portrait; at 40 it is green among leaves; at
-# 40 and 15, by 30 and 60 degrees, pale olive there; style on 12 examples is the same, on 17 further pairs 1.483 and now
-# 1.490); less by a Gaussian of sigma FOREIGN (CIELAB units, both) the further the painting is from having them; and, as
-# far as the matches are colourful, less where chroma, in Gaussian windows of BUSY_REACH, has a standard deviation
-# above QUIET, and not at all from BUSY on: without that style of a balloon in a collage is 1.47 instead of 1.15; with
-# it whatever the matches are the truck is brown again. Of the painting, blurred by PALETTE_BLUR, PALETTE samples are
-# taken; for a colour of the object, to PALETTE_STEP in CIELAB, it has what the nearest PALETTE_SHARE of them are
-# (reaches in long sides of the painting). Before pieces are laid it costs little: style 1.264 to 1.269, content and
-# texture the same within 0.02 on 12 examples; after them it would cost 0.04 and 0.3 of texture. A face among green
-# leaves is less green.
+# OTHER_HUE where in another, OTHER (at 25 in both a face is grey in a golden portrait, at 40 green among leaves); less by
+# a Gaussian of sigma FOREIGN (CIELAB units, both) the further the painting is from having them; and, as far as the matches
+# are colourful, less where chroma, in Gaussian windows of BUSY_REACH, has a standard deviation above QUIET, and not at all
+# from BUSY on: else style of a balloon in a collage is 1.47 instead of 1.15. Of the painting, blurred by PALETTE_BLUR,
+# PALETTE samples are taken; for a colour of the object, to PALETTE_STEP in CIELAB, it has what the nearest PALETTE_SHARE of
+# them are (reaches in long sides of the painting). It is for the eye: style 1.264 to 1.269, content and texture the same
+# within 0.02 on 12 examples.
 OWN_HUE, OTHER_HUE, SAME, OTHER = 40.0, 8.0, math.cos(math.radians(20)), math.cos(math.radians(45))
 BUSY_REACH, QUIET, BUSY = 0.006, 4.0, 12.0
 FOREIGN, PALETTE, PALETTE_BLUR, PALETTE_STEP, PALETTE_SHARE = 21.0, 2048, 0.002, 3.0, 1 / 80

@@ -29,33 +29,25 @@ BASE_RADIUS, BASE_CONTRAST, BASE_LIMITS = 2, 1.25, (0.01, 0.035)
 # another, and pixels average their neighbours' only as `Laying` has it. COHERENCE
 # grows with the painting's own variance, up to its limit: smooth paintings would become mosaics. Where the pasted
 # object has form, a standard deviation of luminance (0..1) above FORM in a Gaussian window of FORM_RADIUS pixels,
-# resemblance counts up to FORM_WEIGHT times more: faces would become mosaics. Rough paintings gain by pieces that fit one
-# another more and blur less: with a limit of 20 instead of 6, averaged over 0.8 px instead of 1.25, less in the detail
-# layer and edges from 0.09 instead of 0.08 on style is 1.278 to 1.262, content 0.750 to 0.723, texture 14.42 to 14.34 on 12
-# examples, and strokes are crisper by eye.
+# resemblance counts up to FORM_WEIGHT times more: faces would become mosaics. Against averages style is 1.274 to 1.251,
+# content 0.756 to 0.763, texture 14.40 to 14.33 on 12 examples, and strokes are crisper by eye.
 COHERENCE, COHERENCE_LIMIT = 1500.0, 20.0
 FORM, FORM_RADIUS, FORM_WEIGHT = 0.03, 3.0, 15.0
 # Deviation from the paper: where nothing in the painting is like the image it stays, in the mean colour of what was laid,
 # the more the further they differ (root mean square of 0..1, in a Gaussian window of UNLIKE_RADIUS pixels): half of it
-# at UNLIKE. It mends mosaics: with 0.17 and two rounds at full size style is 1.266 to 1.260, content 0.736 to 0.754,
-# texture 14.09 to 14.33 on 12 examples. With settling, 0.17 instead of 0.2: 1.257 to 1.263, 0.755 to 0.763, 14.30 to 14.42.
+# at UNLIKE. It mends mosaics: style 1.266 to 1.260, content 0.736 to 0.754, texture 14.09 to 14.33 on 12 examples.
 UNLIKE, UNLIKE_RADIUS = 0.2, 3.0
 # Deviation from the paper: where the pasted object has edges (as for form), the lightness stays the image's own, since of
 # an edge that the painting has nowhere patches make a blur; half of it at DARK_EDGE where the image is darker than the
-# pieces, at LIGHT_EDGE where it is lighter: painters draw forms with darks, and light lettering looks printed. With 0.08
-# for both, and the base contrast (was 2), style 1.278 to 1.267, content 0.765 to 0.778, texture 14.40 to 14.41 on 12
-# examples, and sharper by eye. Two thresholds instead of 0.1 for both, and half of the settling: 1.271 to 1.267, 0.766,
-# 14.33 to 14.39; mouths are darker, by eye the rest is the same or a little clearer. They were 0.065 and 0.13 until
-# lines were drawn and contrast was given back (`closing`), which takes the texture: from the start, with that, 0.09 and 0.18
-# have style 1.262, content 0.804, texture 14.53 on 12 examples, 0.1 and 0.2 1.262, 0.797, 14.33; with `closing.EXPOSURE`
-# these have 1.269, 0.793, 14.25.
+# pieces, at LIGHT_EDGE where it is lighter: painters draw forms with darks, and light lettering looks printed. Style 1.277
+# to 1.278, content 0.742 to 0.765, texture 14.47 to 14.40 on 12 examples, and sharper by eye; with two thresholds instead
+# of one mouths are darker. Lower ones cost texture: at 0.09 and 0.18 it is 14.53, at 0.1 and 0.2 14.33.
 DARK_EDGE, LIGHT_EDGE, EDGE_RADIUS = 0.11, 0.22, 1.5
 # Deviation from the paper: pieces keep their strokes, which are what a guided filter of STROKE_RADIUS pixels takes away of
 # less than STROKE_CONTRAST times the painting's own contrast; the rest is made to follow the image, by a guided filter in
 # windows of FOLLOWED_RADIUS pixels that keeps edges from FOLLOWED_CONTRAST on. Else pieces of two tones meet in a hard line
-# on a cheek that darkens softly, and figures of the painting are seen in smooth sides of the object. With six settling
-# steps instead of four, for which texture has room then, style is 1.233 to 1.225, content 0.764 to 0.777, texture 14.27 to
-# 14.17 on 12 examples.
+# on a cheek that darkens softly, and figures of the painting are seen in smooth sides of the object. Style 1.233 to 1.225,
+# content 0.764 to 0.777, texture 14.27 to 14.17 on 12 examples, with six settling steps instead of four.
 STROKE_RADIUS, STROKE_CONTRAST = 4, 3.0
 FOLLOWED_RADIUS, FOLLOWED_CONTRAST = 6, 0.03
 # Pieces bring their own hues: a red block in a blue ship. Of what the image's hue around each pixel (a Gaussian of sigma
