@@ -13,6 +13,9 @@ LOOSE_TAPS = 35  # authors' implementation, at 700 px
 LOOSE_CUT = 0.1
 MATCHED_ABOVE = 0.05
 INWARDS = 10  # the power of the blurred outline that lays a feather inside it
+# Blurred, what is narrower than a feather is nowhere higher than this: of it the power is 1. Legs and strands, which are
+# hardly of one width, were dotted lines or gone: content 0.614 to 0.655, style 1.538 to 1.549 on six pictures with such.
+NARROW = 0.75
 FAINT = 0.05  # of the mask's highest value: less is dirt around the object
 
 
@@ -74,7 +77,7 @@ def grow(mask: Tensor, by: int) -> Tensor:
 def feathered(mask: Tensor, width: float) -> Tensor:
     """The mask (1, H, W) faded inside its edges, over about `width` pixels: of a hard mask nothing is left at the
     edge, half three quarters of the width inside. What is half transparent or fades by itself stays as it is, and
-    of what is thinner than the feather the middle stays.
+    what is narrower than the feather stays but for its rim.
 
     It is a power of the blurred outline, relative to the highest value near. Deviation from the paper (a feathered
     mask): a cut-out's own rim carries its old background and would show. Median seam over 12 examples (content): 1.41
@@ -86,8 +89,9 @@ def feathered(mask: Tensor, width: float) -> Tensor:
     inside = (mask > FAINT * mask.max()).to(mask.dtype)
     blurred = gaussian_blur(inside, width / 2) * inside
     # Blurring thins what is thin: a bench's legs were a third there.
-    highest = _highest_near(blurred, math.ceil(width))
-    return mask * (blurred / highest.clamp_min(1e-6)).clamp(0, 1) ** INWARDS
+    highest = _highest_near(blurred, math.ceil(width)).clamp_min(1e-6)
+    power = INWARDS ** ((highest - NARROW) / (1 - NARROW)).clamp(0, 1)
+    return mask * (blurred / highest).clamp(0, 1) ** power
 
 
 def feather_reach(width: float) -> int:
