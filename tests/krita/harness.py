@@ -233,7 +233,7 @@ class KritaProgram:
         """Close all documents unsaved and quit as the menu does."""
         self.run(
             "for d in Krita.instance().documents():\n    d.setModified(False)\n    d.close()\n"
-            "from PyQt5.QtCore import QTimer\n"
+            "try:\n    from PyQt5.QtCore import QTimer\nexcept ImportError:\n    from PyQt6.QtCore import QTimer\n"
             "QTimer.singleShot(100, Krita.instance().action('file_quit').trigger)"
         )
         self.process.wait(timeout)

@@ -12,7 +12,7 @@ HEARTBEAT = """
 import time
 beats = []
 heart = QtCore.QTimer()
-heart.setTimerType(QtCore.Qt.PreciseTimer)
+heart.setTimerType(QtCore.Qt.TimerType.PreciseTimer)
 def beat():
     beats.append((time.monotonic(), time.process_time()))
 heart.timeout.connect(beat)

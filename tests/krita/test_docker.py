@@ -15,12 +15,15 @@ def named(widget):
     text = widget.text() if isinstance(widget, QtWidgets.QAbstractButton) else ""
     return widget.accessibleName() or " ".join(label) or text
 
+Policy = QtCore.Qt.FocusPolicy
+by_tab = (Policy.TabFocus, Policy.StrongFocus, Policy.WheelFocus)
+
 def reached():
     start = widget = panel().harmonize
     found = []
     while True:
         if panel().isAncestorOf(widget) and widget.isVisible() and widget.isEnabled():
-            if int(widget.focusPolicy()) & int(QtCore.Qt.TabFocus) and widget.focusProxy() is None:
+            if widget.focusPolicy() in by_tab and widget.focusProxy() is None:
                 place = widget.mapTo(panel(), QtCore.QPoint(0, 0))
                 found.append([named(widget), place.y(), place.x(), widget.height()])
         widget = widget.nextInFocusChain()
@@ -87,7 +90,7 @@ def cut_off():
             if each.width() < each.minimumSizeHint().width() or each.height() < each.minimumSizeHint().height()
             or each.mapTo(seen, each.rect().topRight()).x() >= seen.width()]
 """
-NARROW = "main_window().resizeDocks([panel().window().findChild(QtWidgets.QDockWidget, 'painterly_docker')], [1], 1)"
+NARROW = "main_window().resizeDocks([panel().window().findChild(QtWidgets.QDockWidget, 'painterly_docker')], [1], QtCore.Qt.Orientation.Horizontal)"
 
 
 @pytest.mark.parametrize("density", ["1", "2"])

@@ -4,9 +4,9 @@ import time
 
 import scenes
 from krita import InfoObject, Selection
-from PyQt5.QtCore import QCoreApplication
 from scenes import add_layer, export, flat
 
+from plugin.painterly import qt
 from plugin.painterly.canvas import reading
 from plugin.painterly.protocol.geometry import Box
 
@@ -17,8 +17,9 @@ GENERATORS = {
     "screentone": {},
     "multigrid": {},
     "simplex_noise": {},
-    "seexpr": {"script": "$val=[$u,$v,0.5]; $val"},
 }
+if qt.MAJOR == 5:  # Krita 6.0.4 of Debian ends when a test without windows makes one
+    GENERATORS["seexpr"] = {"script": "$val=[$u,$v,0.5]; $val"}
 
 
 def _filled(generator, **options):
@@ -42,7 +43,7 @@ def _wait_until_drawn(fill):
     end = time.monotonic() + 20
     while not any(bytes(fill.projectionPixelData(0, 0, WIDTH, HEIGHT))):
         assert time.monotonic() < end, "the fill layer is not drawn"
-        QCoreApplication.processEvents()
+        qt.QtCore.QCoreApplication.processEvents()
         time.sleep(0.02)
 
 

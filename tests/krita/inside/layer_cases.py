@@ -5,19 +5,20 @@ import tempfile
 
 import scenes
 from krita import Selection
-from PyQt5.QtGui import QImage
 from scenes import INLINE, OUTLINE, SMALL, add_layer, export, finish, flat, noise, scene
 
 from plugin.painterly.canvas import Canvas
 from plugin.painterly.job import ABOVE, REPLACE
 from plugin.painterly.protocol.geometry import Box
+from plugin.painterly.qt import QtGui
 
 
 def case_file_layer_as_object():
     doc, _, _ = scene()
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "picture.png")
-        assert QImage(noise(20, 10, seed=3), 20, 10, 80, QImage.Format_ARGB32).save(path)
+        picture = QtGui.QImage(noise(20, 10, seed=3), 20, 10, 80, QtGui.QImage.Format.Format_ARGB32)
+        assert picture.save(path)
         layer = doc.createFileLayer("file", path, "None")
         doc.rootNode().addChildNode(layer, None)
         doc.waitForDone()

@@ -13,7 +13,10 @@ CHANGED = "“object” was changed meanwhile: its result shows it as it was. Ha
 MOVED = "“object” was moved: its result moved along."
 # The object of `scene`, that 1.5 times as large and moved, and blurred.
 OBJECT = Box(100, 80, 140, 110)
-ENLARGED = Box(129, 82, 190, 128)
+# From 5.3 on a transform mask shows a pixel less at two sides, and in a crop it may be so much otherwise.
+NEW = not Krita.instance().version().startswith(("5.1", "5.2"))
+ENLARGED = Box(130, 83, 190, 128) if NEW else Box(129, 82, 190, 128)
+ROUNDED = 2 if NEW else 0
 BLURRED = Box(89, 69, 151, 121)
 TRANSFORM = """<!DOCTYPE transform_params><transform_params><main id="tooltransformparams"/><data mode="0">
 <free_transform><transformedCenter type="pointf" x="{x}" y="{y}"/><originalCenter type="pointf" x="120" y="95"/>
@@ -66,7 +69,7 @@ def _is_exported_whole(doc, node):
     shown = bytes(node.projectionPixelData(0, 0, WIDTH, HEIGHT))
     rows = [shown[4 * y * WIDTH :][: 4 * WIDTH] for y in range(HEIGHT)]
     inside = b"".join(row[4 * box.left : 4 * box.right] for row in rows[box.top : box.bottom])
-    assert bytes(got.layer.raster.data) == inside
+    scenes.at_most(scenes.difference(got.layer.raster.data, inside), ROUNDED)
     assert sum(map(bool, inside[3::4])) == sum(map(bool, shown[3::4])) and got.origin.part is None
     return box
 

@@ -10,7 +10,7 @@ import random
 import painterly.extension
 from krita import Krita, Selection  # noqa: F401
 from painterly.canvas import documents
-from PyQt5 import QtCore, QtGui, QtWidgets  # noqa: F401
+from painterly.qt import QtCore, QtGui, QtWidgets  # noqa: F401
 
 K = Krita.instance()
 plugin = painterly.extension._extension

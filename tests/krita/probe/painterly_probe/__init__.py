@@ -9,7 +9,11 @@ import os
 import traceback
 
 from krita import Extension, Krita
-from PyQt5.QtNetwork import QLocalServer
+
+try:
+    from PyQt5.QtNetwork import QLocalServer
+except ImportError:  # Krita 6 refuses it; with version 6 tried first Krita 5 would crash
+    from PyQt6.QtNetwork import QLocalServer
 
 
 class Probe(Extension):
