@@ -29,7 +29,7 @@ def gaussian_blur(image: Tensor, sigma: float, radius: int | None = None) -> Ten
     kernel = kernel / kernel.sum()
     # One 1-channel kernel for each channel: laid out by pixels, a processor does so in a tenth of the time.
     channels = len(image)
-    kernel = kernel.expand(channels, 1, 1, -1)
+    kernel = kernel.repeat(channels, 1, 1, 1)
     y = F.pad(image[None], (radius, radius, radius, radius), mode="replicate")
     y = F.conv2d(y.contiguous(memory_format=torch.channels_last), kernel, groups=channels)
     return F.conv2d(y, kernel.transpose(2, 3), groups=channels)[0].contiguous()
