@@ -14,7 +14,7 @@ LOOSE_CUT = 0.1
 MATCHED_ABOVE = 0.05
 INWARDS = 10  # the power of the blurred outline that lays a feather inside it
 # Blurred, what is narrower than a feather is nowhere higher than this: of it the power is 1. Legs and strands, which are
-# hardly of one width, were dotted lines or gone: content 0.614 to 0.655, style 1.538 to 1.549 on six pictures with such.
+# hardly of one width, were dotted lines or gone: content 0.614 to 0.659, style 1.538 to 1.546 on six pictures with such.
 NARROW = 0.75
 FAINT = 0.05  # of the mask's highest value: less is dirt around the object
 
