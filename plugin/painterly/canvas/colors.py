@@ -75,9 +75,9 @@ def convert_in(document: Document, data, width: int, height: int, source: Space,
     if space_of(layer) != source:
         layer.setColorSpace(*source)
     layer.setPixelData(data, 0, 0, width, height)
-    # The layer, not the document: it is converted as for the screen, with black point compensation.
     if source.model == "CMYKA" and target.depth == "F32":
         # Straight to such floats Krita 5.2 makes other hues than it shows, up to 233 of 255.
         layer.setColorSpace(*target._replace(depth="F16"))
+    # The layer, not the document: it is converted as for the screen, with black point compensation.
     layer.setColorSpace(*target)
     return bytes(layer.pixelData(0, 0, width, height))
