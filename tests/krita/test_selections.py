@@ -105,6 +105,8 @@ def test_a_local_selection_counts_until_it_is_deselected(start):
         krita.run("pasted.setVisible(True)\ndoc.setActiveNode(pasted)")
         krita.wait_for("doc.activeNode() == pasted", 10)
         if action:
+            # Krita 6 allows it some moments after the layer became the active one.
+            krita.wait_for("K.action({!r}).isEnabled()".format(action), 10)
             krita.run("K.action({!r}).trigger()\ndoc.waitForDone()".format(action))
             time.sleep(0.5)
         count = krita.value("len(session.history)")
