@@ -15,10 +15,10 @@ from .composite import Scene, lightness_range
 from .ops.color import rgb_to_lab
 from .ops.field import Mapping, matched_set
 from .ops.guided_filter import wide_guided_filter
-from .ops.histogram import BINS, quantiles
+from .ops.histogram import quantiles
 from .ops.masks import gaussian_blur, gaussian_mean
 from .ops.palette import in_palette
-from .ops.tone import along, deepened, range_fit, tone_curve
+from .ops.tone import along, range_fit, tone_curve
 from .recolor import faded, lab_of, matches, recolored
 
 # A network tuned to edges is a poor judge of hues, and statistics do not care where a hue is: of a black ship in a blue
@@ -38,10 +38,6 @@ LEAST_CONTRAST, MOST_CONTRAST = 0.3, 1.5
 # large as the painting's figures on a flat side of the object. Style 1.268 to 1.272, content 0.726 to 0.743, texture
 # 14.44 to 14.45 on 12 examples, and forms are clearer by eye.
 LIGHT_REACH, LIGHT_EVENED = 0.007, 0.4
-# Evening out and averaged pieces take darks away: a clock's numbers, a mouth. Of the tones that are wanted the darker ones
-# are wanted DARKS times as far from the mean, but hardly darker than all but DARKEST of the painting. At 1.2 style was
-# 1.263 to 1.260, content 0.767 to 0.775, texture 14.20 to 14.53 on 12 examples; less since the next gives darks too.
-DARKS, DARKEST = 1.1, 0.01
 # Statistics do not care where light is either, and few matches are as dark as a black ship: it came out as grey as a
 # light one. The object's lightness moves OWN_LIGHT of the way to the one that it was pasted with, over OWN_REACH, its range
 # brought into what the painting has of it. Style 1.241 to 1.252, content 0.780 to 0.803, texture 14.21 to 14.36, seam 1.17
@@ -87,17 +83,12 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     """`picture`, pass 2's result (the scene's region, (3, h, w) 0..255), with the tones of its matched set.
 
     The set is the positions of the painting that either of the mapping's fields matched, each counted once. The
-    object's chroma gets the set's mean and standard deviation, its lightness the histogram of the matches as often as
-    they were matched with deeper darks, both evened out; then light, lines and hues that the painting has are the
-    object's own, as far as `_lit`, `_drawn` and `_found_hues` go, and lost contrast is given back. It is what the
-    histogram terms ask for and few steps do not reach: style 1.311 to 1.258, content 0.691 to 0.679, texture 14.64 to 14.35
-    on 12 examples against the set's mean and contrast of lightness alone, before darks, light, lines and hues. Of the
-    consensus' set alone style is 1.268, content 0.696; of the faithful one's 1.285 and 0.711; of both 1.266 and 0.705.
-
-    A large dark side is matched to few dark places: each counted once, they do not make it as dark. Counted often, and
-    before settling, style is 1.264 to 1.275, texture 14.33 to 14.02, content the same on 12 examples; a ship in the sky
-    is darker. Chroma counted so spoils a yellow balloon (style 0.93 to 1.17). What fills the canvas has its lightness
-    from the set too, the light of the painting there: on the one example of that kind style is 1.48 instead of 1.60.
+    object's lightness gets the set's histogram, its chroma the set's mean and standard deviation, both evened out; then
+    light, lines and hues that the painting has are the object's own, as far as `_lit`, `_drawn` and `_found_hues` go, and
+    lost contrast is given back. It is what the histogram terms ask for and few steps do not reach: style 1.311 to 1.258,
+    content 0.691 to 0.679, texture 14.64 to 14.35 on 12 examples against the set's mean and contrast of lightness alone,
+    before light, lines and hues. Of the consensus' set alone style is 1.268, content 0.696; of the faithful one's 1.285
+    and 0.711; of both 1.266 and 0.705.
     """
     size = tuple(scene.painting.shape[1:])
     (agreed, _), (own_places, paired) = (
@@ -106,11 +97,8 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     if not paired.any():
         return picture.clone()
     agreed_set, own_set = (matched_set(torch.where(paired, at, -1), size) for at in (agreed, own_places))
-    chosen = agreed_set | own_set
-    wanted, lab = lab_of(scene.painting[:, chosen]), rgb_to_lab(picture / 255)
-    often = torch.cat([scene.painting[:, at[0][paired], at[1][paired]] for at in (agreed, own_places)], dim=1)
-    once, repeated = (quantiles(colours[:1])[0] for colours in (wanted, lab_of(often)))
-    tones = deepened(torch.lerp(repeated, once, scene.filled()), DARKS, _darkest(scene))
+    wanted, lab = lab_of(scene.painting[:, agreed_set | own_set]), rgb_to_lab(picture / 255)
+    tones = quantiles(wanted[:1])[0]
     lightness = along(lab[0], tone_curve(lab[0][paired], tones, LEAST_CONTRAST, MOST_CONTRAST))
     recoloured = recolored(scene.region.of(scene.naive), mapping.faithful, scene)
     lightness += _evened_light(lightness, recoloured, paired, scene)
@@ -119,7 +107,7 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     lightness = _lit(lightness, lab[0], pasted, paired, ranges, scene)
     lightness = _drawn(lightness, pasted, ranges, scene)
     lightness = _contrasted(lightness, tones, paired, ranges[1], scene)
-    many = variety(wanted[1:])
+    many = _variety(wanted[1:])
     chroma = _spread(_evened_out(lab[1:], many, pasted, scene), paired, wanted[1:])
     chroma = _found_hues(chroma, many, pasted, palette, scene)
     return faded(picture, torch.cat((lightness[None], chroma)), scene)
@@ -137,7 +125,7 @@ def with_own_colours(picture: Tensor, scene: Scene, share: float) -> Tensor:
     return faded(picture, lab + share * _foretold(pasted - lab, OWN_REACH, pasted, scene), scene)
 
 
-def variety(chroma: Tensor) -> Tensor:
+def _variety(chroma: Tensor) -> Tensor:
     """How many colours there are in `chroma` (2, N), a and b of CIELAB: 0-d, from 0 for few to 1 for many."""
     spread = chroma.std(dim=1, correction=0).norm()
     return ((spread - FEW_COLOURS) / (MANY_COLOURS - FEW_COLOURS)).clamp(0, 1)
@@ -145,7 +133,7 @@ def variety(chroma: Tensor) -> Tensor:
 
 def _evened_out(chroma: Tensor, many: Tensor, pasted: Tensor, scene: Scene) -> Tensor:
     """`chroma` (2, h, w), a and b of CIELAB, evened out where the `pasted` object was of one colour; less where that was
-    colourful, as far as its matches are, whose `variety` is `many` (0-d)."""
+    colourful, as far as its matches are, whose `_variety` is `many` (0-d)."""
     side, change = max(scene.painting.shape[1:]), _foretold(chroma, EVEN_REACH, pasted, scene) - chroma
     colourful = many * (pasted[1:] ** 2).sum(dim=0, keepdim=True)
     share = COLOURFUL**2 / (COLOURFUL**2 + colourful)
@@ -224,14 +212,9 @@ def _palette(scene: Scene) -> Tensor:
     return blurred[:, ::sparse, ::sparse].flatten(1)
 
 
-def _darkest(scene: Scene) -> Tensor:
-    """The lightness (0-d) that DARKEST of the painting is darker than."""
-    return quantiles(lab_of(scene.painting.flatten(1))[:1])[0, round(DARKEST * BINS)]
-
-
 def _found_hues(chroma: Tensor, many: Tensor, pasted: Tensor, palette: Tensor, scene: Scene) -> Tensor:
     """`chroma` (2, h, w) moved to the `pasted` object's own hues, as the `palette` has them, where it is colourful; less
-    where it is busy, as far as the matches are colourful, whose `variety` is `many` (0-d)."""
+    where it is busy, as far as the matches are colourful, whose `_variety` is `many` (0-d)."""
     inside, side = scene.region.of(scene.tight), max(scene.painting.shape[1:])
     found = _of_palette(pasted, inside, lab_of(palette))
     colourful, foreign = ((x**2).sum(dim=0, keepdim=True) for x in (pasted[1:], found - pasted[1:]))

@@ -1,5 +1,4 @@
-"""Tones: a curve to values of equal rank that is nowhere too flat or too steep, deeper darks, a line from range to
-range."""
+"""Tones: a curve to values of equal rank that is nowhere too flat or too steep, and a line from range to range."""
 
 from __future__ import annotations
 
@@ -31,13 +30,6 @@ def along(values: Tensor, curve: tuple[Tensor, Tensor]) -> Tensor:
     low, high = before[upper - 1], before[upper]
     part = ((inside - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
     return torch.lerp(after[upper - 1], after[upper], part) + values - inside
-
-
-def deepened(tones: Tensor, times: float, least: Tensor | float) -> Tensor:
-    """`tones` (N,), those darker than their mean `times` as far from it; none darker than `least`, unless it was."""
-    mean = tones.mean()
-    further = mean + times * (tones - mean)
-    return torch.where(tones < mean, torch.minimum(tones, further.clamp_min(least)), tones)
 
 
 def range_fit(

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.harmonize.ops.tone import along, deepened, range_fit, tone_curve
+from backend.harmonize.ops.tone import along, range_fit, tone_curve
 
 ANY = 1e9  # a curve that may be as steep as it likes
 
@@ -94,14 +94,3 @@ def test_gains_are_bounded_and_what_fits_lies_within(own, wanted, least, most):
         assert low < wanted[0] - 1e-6 and high > wanted[1] + 1e-6
     else:
         assert low >= wanted[0] - 1e-5 and high <= wanted[1] + 1e-5
-
-
-def test_darks_move_from_the_mean_and_lights_stay():
-    tones = torch.tensor([20.0, 40.0, 60.0, 80.0])
-    torch.testing.assert_close(deepened(tones, 1.5, 0.0), torch.tensor([5.0, 35.0, 60.0, 80.0]))
-    assert torch.equal(deepened(tones, 1.0, 0.0), tones)
-
-
-def test_no_dark_gets_darker_than_the_least_and_none_is_lifted_to_it():
-    tones = torch.tensor([10.0, 20.0, 40.0, 90.0])  # mean 40
-    torch.testing.assert_close(deepened(tones, 2.0, 15.0), torch.tensor([10.0, 15.0, 40.0, 90.0]))
