@@ -32,16 +32,12 @@ BASE_RADIUS, BASE_CONTRAST, BASE_LIMITS = 2, 1.25, (0.01, 0.035)
 # content 0.756 to 0.763, texture 14.40 to 14.33 on 12 examples, and strokes are crisper by eye.
 COHERENCE, COHERENCE_LIMIT = 1500.0, 20.0
 FORM, FORM_RADIUS, FORM_WEIGHT = 0.03, 3.0, 15.0
-# Deviation from the paper: where nothing in the painting is like the image it stays, in the mean colour of what was laid,
-# the more the further they differ (root mean square of 0..1, in a Gaussian window of UNLIKE_RADIUS pixels): half of it
-# at UNLIKE. It mends mosaics: style 1.266 to 1.260, content 0.736 to 0.754, texture 14.09 to 14.33 on 12 examples.
-UNLIKE, UNLIKE_RADIUS = 0.2, 3.0
 # Deviation from the paper: where the pasted object has edges (as for form), the lightness stays the image's own, since of
 # an edge that the painting has nowhere patches make a blur; half of it at DARK_EDGE where the image is darker than the
 # pieces, at LIGHT_EDGE where it is lighter: painters draw forms with darks, and light lettering looks printed. Style 1.277
 # to 1.278, content 0.742 to 0.765, texture 14.47 to 14.40 on 12 examples, and sharper by eye; with two thresholds instead
-# of one mouths are darker. Lower ones cost texture: at 0.09 and 0.18 it is 14.53, at 0.1 and 0.2 14.33.
-DARK_EDGE, LIGHT_EDGE, EDGE_RADIUS = 0.11, 0.22, 1.5
+# of one mouths are darker. Lower ones cost texture: of 0.11 and 0.22 it is 13.86, content 0.778, of these 14.25 and 0.789.
+DARK_EDGE, LIGHT_EDGE, EDGE_RADIUS = 0.09, 0.18, 1.5
 # Deviation from the paper: pieces keep their strokes, which are what a guided filter of STROKE_RADIUS pixels takes away of
 # less than STROKE_CONTRAST times the painting's own contrast; the rest is made to follow the image, by a guided filter in
 # windows of FOLLOWED_RADIUS pixels that keeps edges from FOLLOWED_CONTRAST on. Else pieces of two tones meet in a hard line
@@ -141,22 +137,14 @@ def _laid(
     laying: Laying,
     on_proposal: Callable[[], None],
 ) -> Tensor:
-    """`image` of pieces of the `painting` that fit one another, where `wanted` (h, w) and there are pieces like it."""
+    """`image` of pieces of the `painting` that fit one another, where `wanted` (h, w)."""
     weight = 1 + FORM_WEIGHT * roughness(naive, FORM, FORM_RADIUS)[0]
     generator = torch.Generator().manual_seed(seed)
     matched, source = _matching_lab(image), _matching_lab(painting)
     field = quilt(
         matched, source, wanted, weight, generator, coherence, laying.rounds, laying.block, on_proposal
     )
-    return _like(vote(field, painting, laying.width, laying.reach)[0], image, wanted)
-
-
-def _like(laid: Tensor, image: Tensor, wanted: Tensor) -> Tensor:
-    """`laid` (3, h, w), 0..1; where the `image` is unlike it, that, moved to its mean colour where `wanted` (h, w)."""
-    weight, difference = wanted[None].float(), laid - image
-    difference -= _mean(difference, weight)
-    square = gaussian_mean((difference**2).mean(dim=0, keepdim=True), weight, UNLIKE_RADIUS) ** 2
-    return laid - difference * square / (square + UNLIKE**4)
+    return vote(field, painting, laying.width, laying.reach)[0]
 
 
 def _following(image: Tensor, laid: Tensor, contrast: float) -> Tensor:

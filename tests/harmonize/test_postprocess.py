@@ -13,7 +13,6 @@ from backend.harmonize.postprocess import (
     CRISP,
     FORM_WEIGHT,
     SOFT,
-    UNLIKE,
     base_contrast,
     denoise_chroma,
     enlarge,
@@ -77,18 +76,6 @@ def test_synthesis_brings_the_paintings_colours():
     assert result[2].mean() < 0.3 * image[2].mean()
 
 
-@pytest.mark.parametrize("foreign, kept", [(0.1, 0.0), (1.0, 0.5), (3.0, 0.99)])
-def test_where_the_painting_has_nothing_like_it_the_image_stays(foreign, kept):
-    """A grey painting and an image that is half lighter, half darker by so many times what half of it stays at."""
-    painting, image = torch.full((3, 64, 64), 0.3), torch.full((3, 40, 80), 0.5)
-    image[:, :, :40] += foreign * UNLIKE
-    image[:, :, 40:] -= foreign * UNLIKE
-    laid = postprocess._laid(image, painting, image, torch.ones(40, 80) > 0, 0, 1.0, CRISP, lambda: None)
-    share = (laid - 0.3) / (image - 0.5)  # the painting's mean, not the image's
-    far = torch.cat((share[:, :, :24], share[:, :, 56:]), dim=2)
-    torch.testing.assert_close(far, torch.full_like(far, kept), atol=0.02, rtol=0)
-
-
 def test_pieces_that_are_painted_over_are_averaged_widely(monkeypatch, generator):
     """Of a chequered field, whose neighbours lay black and white, nothing but grey is left."""
     painting = torch.zeros(3, 40, 80)
@@ -96,7 +83,6 @@ def test_pieces_that_are_painted_over_are_averaged_widely(monkeypatch, generator
     rows, columns = torch.meshgrid(torch.arange(24), torch.arange(24), indexing="ij")
     field = torch.stack((rows + 8, columns + 8 + 40 * ((rows // 3 + columns // 3) % 2)))
     monkeypatch.setattr(postprocess, "quilt", lambda *given: field)
-    monkeypatch.setattr(postprocess, "UNLIKE", 1000.0)
     image, everywhere = torch.full((3, 24, 24), 0.5), torch.ones(24, 24) > 0
     spread = [
         postprocess._laid(image, painting, image, everywhere, 0, 1.0, laying, lambda: None).std()
@@ -221,7 +207,6 @@ def test_roughness_is_half_at_its_contrast():
 
 def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none(monkeypatch):
     """A flat blue painting: patches alone would leave nothing of a red object's edge."""
-    monkeypatch.setattr(postprocess, "UNLIKE", 1000.0)  # else some of it stays everywhere
     monkeypatch.setattr(postprocess, "FINE_SLOPES", (1.0, 1.0))  # else it is softer, as all in that painting
     painting = torch.tensor([0.3, 0.4, 0.7]).view(3, 1, 1).expand(3, 40, 40).contiguous()
     image = torch.tensor([0.5, 0.1, 0.1]).view(3, 1, 1).repeat(1, 32, 48)
