@@ -107,7 +107,7 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     lightness = _lit(lightness, lab[0], pasted, paired, ranges, scene)
     lightness = _drawn(lightness, pasted, ranges, scene)
     lightness = _contrasted(lightness, tones, paired, ranges[1], scene)
-    many = _variety(wanted[1:])
+    many = variety(wanted[1:])
     chroma = _spread(_evened_out(lab[1:], many, pasted, scene), paired, wanted[1:])
     chroma = _found_hues(chroma, many, pasted, palette, scene)
     return faded(picture, torch.cat((lightness[None], chroma)), scene)
@@ -125,7 +125,7 @@ def with_own_colours(picture: Tensor, scene: Scene, share: float) -> Tensor:
     return faded(picture, lab + share * _foretold(pasted - lab, OWN_REACH, pasted, scene), scene)
 
 
-def _variety(chroma: Tensor) -> Tensor:
+def variety(chroma: Tensor) -> Tensor:
     """How many colours there are in `chroma` (2, N), a and b of CIELAB: 0-d, from 0 for few to 1 for many."""
     spread = chroma.std(dim=1, correction=0).norm()
     return ((spread - FEW_COLOURS) / (MANY_COLOURS - FEW_COLOURS)).clamp(0, 1)
@@ -133,7 +133,7 @@ def _variety(chroma: Tensor) -> Tensor:
 
 def _evened_out(chroma: Tensor, many: Tensor, pasted: Tensor, scene: Scene) -> Tensor:
     """`chroma` (2, h, w), a and b of CIELAB, evened out where the `pasted` object was of one colour; less where that was
-    colourful, as far as its matches are, whose `_variety` is `many` (0-d)."""
+    colourful, as far as its matches are, whose `variety` is `many` (0-d)."""
     side, change = max(scene.painting.shape[1:]), _foretold(chroma, EVEN_REACH, pasted, scene) - chroma
     colourful = many * (pasted[1:] ** 2).sum(dim=0, keepdim=True)
     share = COLOURFUL**2 / (COLOURFUL**2 + colourful)
@@ -214,7 +214,7 @@ def _palette(scene: Scene) -> Tensor:
 
 def _found_hues(chroma: Tensor, many: Tensor, pasted: Tensor, palette: Tensor, scene: Scene) -> Tensor:
     """`chroma` (2, h, w) moved to the `pasted` object's own hues, as the `palette` has them, where it is colourful; less
-    where it is busy, as far as the matches are colourful, whose `_variety` is `many` (0-d)."""
+    where it is busy, as far as the matches are colourful, whose `variety` is `many` (0-d)."""
     inside, side = scene.region.of(scene.tight), max(scene.painting.shape[1:])
     found = _of_palette(pasted, inside, lab_of(palette))
     colourful, foreign = ((x**2).sum(dim=0, keepdim=True) for x in (pasted[1:], found - pasted[1:]))

@@ -76,6 +76,46 @@ def test_synthesis_brings_the_paintings_colours():
     assert result[2].mean() < 0.3 * image[2].mean()
 
 
+BLUE, GREEN, RED = (
+    torch.tensor(c).view(3, 1, 1) for c in ([0.3, 0.4, 0.7], [0.3, 0.6, 0.3], [0.7, 0.3, 0.3])
+)
+
+
+def chroma_with_a_block(monkeypatch, painting: torch.Tensor, side: int) -> tuple[torch.Tensor, float]:
+    """Chroma of a blue image, a third as large as the painting, of which all that is laid is green, and in the middle a
+    red block `side` pixels wide: (2, h, w), and how much of the block's difference is left."""
+    size = painting.shape[1] // 3
+    laid, first = GREEN.repeat(1, size, size), (size - side) // 2
+    laid[:, first : first + side, first : first + side] = RED
+    monkeypatch.setattr(postprocess, "_laid", lambda *given: laid)
+    image = BLUE.repeat(1, size, size)
+    chroma = rgb_to_lab(synthesize(image, painting, image, torch.ones(1, size, size), seed=0))[1:]
+    middle, far = chroma[:, size // 2, size // 2], chroma[:, 4, 4]
+    red, green = (rgb_to_lab(colour)[1:, 0, 0] for colour in (RED, GREEN))
+    return chroma, ((middle - far).norm() / (red - green).norm()).item()
+
+
+@pytest.mark.parametrize("colours, kept", [(1.0, True), (0.1, False)])
+def test_a_piece_of_a_foreign_hue_gets_its_surroundings_hue_back(monkeypatch, colours, kept):
+    """A painting of few colours would only get tints that it has nowhere."""
+    painting = painted(400, 400, seed=3)
+    painting = torch.lerp(painting.mean(dim=0, keepdim=True), painting, colours)
+    chroma, left = chroma_with_a_block(monkeypatch, painting, side=28)
+    assert left < 0.6 if kept else left > 0.9
+    far, green, blue = chroma[:, 4, 4], rgb_to_lab(GREEN)[1:, 0, 0], rgb_to_lab(BLUE)[1:, 0, 0]
+    assert (far - green).norm() < 5 < (far - blue).norm()
+
+
+def test_how_wide_a_block_gets_its_hue_back_grows_with_the_painting(monkeypatch):
+    """Of one four reaches wide most comes back, of one as wide as a reach, a stroke, next to nothing."""
+    monkeypatch.setattr(postprocess, "_following", lambda image, laid, contrast: laid)
+    for width, share in ((4, 0.3), (1, 0.9)):
+        for size in (360, 720):
+            side = round(width * postprocess.HUE_REACH * size)
+            _, left = chroma_with_a_block(monkeypatch, painted(size, size, seed=3), side)
+            assert left == pytest.approx(share, abs=0.05), (width, size)
+
+
 def test_pieces_that_are_painted_over_are_averaged_widely(monkeypatch, generator):
     """Of a chequered field, whose neighbours lay black and white, nothing but grey is left."""
     painting = torch.zeros(3, 40, 80)
@@ -231,7 +271,7 @@ def test_darks_of_an_edge_are_the_images_own_from_less_contrast_on_than_lights(t
     naive = (0.5 + half * (1 - 2 * ((rows + columns) % 2))).expand(3, 40, 40)
     pieces, image = (torch.full((3, 40, 40), value) for value in (0.5, tone))
     rebuilt, (laid, own) = (
-        rgb_to_lab(postprocess._edged(pieces, image, naive))[0, 20, 20],
+        rgb_to_lab(postprocess._reconciled(pieces, image, naive, torch.zeros(2, 1, 1)))[0, 20, 20],
         (rgb_to_lab(x)[0, 20, 20] for x in (pieces, image)),
     )
     assert (rebuilt - laid) / (own - laid) == pytest.approx(0.5, abs=0.01)
