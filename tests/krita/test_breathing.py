@@ -61,7 +61,7 @@ def breathing(start, picture):
     return krita
 
 
-def typical(longest_pause):
+def undisturbed(longest_pause):
     """The second shortest of TRIES tries: a busy machine lengthens pauses, for some jobs in a row, and shortens none."""
     pauses = [longest_pause() for _ in range(TRIES)]
     print("longest pauses of the GUI thread: {} ms".format([round(pause) for pause in pauses]))
@@ -71,7 +71,7 @@ def typical(longest_pause):
 @pytest.mark.parametrize("picture", [INTEGERS, FLOATS], ids=["U8 4096", "F32 2048"])
 def test_the_gui_breathes(start, picture):
     krita = breathing(start, picture)
-    assert typical(lambda: _longest_pause(krita)) < LIMIT
+    assert undisturbed(lambda: _longest_pause(krita)) < LIMIT
 
 
 def _longest_pause(krita):
@@ -90,7 +90,7 @@ def _longest_pause(krita):
 
 def test_the_gui_breathes_while_a_closed_documents_result_becomes_a_file(start):
     krita = breathing(start, INTEGERS)
-    assert typical(lambda: _longest_pause_for_a_file(krita)) < LIMIT
+    assert undisturbed(lambda: _longest_pause_for_a_file(krita)) < LIMIT
     assert len(list((krita.profile.home / "data" / "recovered").glob("*.png"))) == TRIES
 
 
