@@ -37,7 +37,7 @@ FORM, FORM_RADIUS, FORM_WEIGHT = 0.03, 3.0, 15.0
 # an edge that the painting has nowhere patches make a blur; half of it at DARK_EDGE where the image is darker than the
 # pieces, at LIGHT_EDGE where it is lighter: painters draw forms with darks, and light lettering looks printed. Style 1.277
 # to 1.278, content 0.742 to 0.765, texture 14.47 to 14.40 on 12 examples, and sharper by eye; with two thresholds instead
-# of one mouths are darker. Lower ones cost texture: at 0.11 and 0.22 it was 13.86, content 0.778, where at these it was 14.25 and 0.789.
+# of one mouths are darker. Lower ones cost texture: at 0.11 and 0.22 13.86, content 0.778, at these 14.25, 0.789.
 DARK_EDGE, LIGHT_EDGE, EDGE_RADIUS = 0.09, 0.18, 1.5
 # Deviation from the paper: pieces keep their strokes, which are what a guided filter of STROKE_RADIUS pixels takes away of
 # less than STROKE_CONTRAST times the painting's own contrast; the rest is made to follow the image, by a guided filter in
