@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .composite import Scene, lightness_range
+from .firmness import USUAL, kept
 from .ops.color import rgb_to_lab
 from .ops.field import Mapping, matched_set
 from .ops.guided_filter import wide_guided_filter
@@ -34,26 +35,27 @@ COLOURFUL, FEW_COLOURS, MANY_COLOURS = 25.0, 12.0, 24.0
 # What `toned` may make of a contrast. More would lift the grain of flat areas (2 instead of 1.5: texture 14.42 to 14.62,
 # style the same); with less than the least, what was matched to one flat spot would be flat.
 LEAST_CONTRAST, MOST_CONTRAST = 0.3, 1.5
-# Lightness evens out like hues, LIGHT_EVENED of it over LIGHT_REACH (long sides of the painting): pass 2 leaves lumps as
-# large as the painting's figures on a flat side of the object. Style 1.268 to 1.272, content 0.726 to 0.743, texture
-# 14.44 to 14.45 on 12 examples, and forms are clearer by eye.
-LIGHT_REACH, LIGHT_EVENED = 0.007, 0.4
+# Lightness evens out like hues, LIGHT_EVENED of what is `kept` over LIGHT_REACH (long sides of the painting): pass 2
+# leaves lumps as large as the painting's figures on a flat side of the object. Style 1.268 to 1.272, content 0.726 to
+# 0.743, texture 14.44 to 14.45 on 12 examples, and forms are clearer by eye.
+LIGHT_REACH, LIGHT_EVENED = 0.007, 0.8
 # Statistics do not care where light is either, and few matches are as dark as a black ship: it came out as grey as a
-# light one. The object's lightness moves OWN_LIGHT of the way to the one that it was pasted with, over OWN_REACH, its range
-# brought into what the painting has of it. Style 1.241 to 1.252, content 0.780 to 0.803, texture 14.21 to 14.36, seam 1.17
-# to 1.15 on 12 examples; a helmet is black, a phone is seen on its table, a clock's numbers are clear. EXPOSURE of what it
-# is darker or lighter on the whole is the photograph's and not the object's: a face taken in too little light was dark
-# beside a painted one (with all of it a black ship comes out grey); style 1.279 to 1.271. A scene, which is lit as the
-# painting is, moves SCENES_LIGHT of the way back to what pass 2 left: a room was nearly black. On the one example of that
-# kind style is 0.91 to 1.09, content 0.72 to 0.77.
-OWN_LIGHT, EXPOSURE, SCENES_LIGHT = 0.5, 0.5, 0.5
+# light one. What is `kept`, half, of the object's own lightness comes back, over OWN_REACH, its range brought into what the
+# painting has of it. Style 1.241 to 1.252, content 0.780 to 0.803, texture 14.21 to 14.36, seam 1.17 to 1.15 on 12
+# examples; a helmet is black, a phone is seen on its table, a clock's numbers are clear. EXPOSURE of what it is darker or
+# lighter on the whole is the photograph's and not the object's: a face taken in too little light was dark beside a painted
+# one (with all of it a black ship comes out grey); style 1.279 to 1.271. A scene, which is lit as the painting is, moves
+# SCENES_LIGHT of the way back to what pass 2 left: a room was nearly black. On the one example of that kind style is 0.91
+# to 1.09, content 0.72 to 0.77.
+EXPOSURE, SCENES_LIGHT = 0.5, 0.5
 # Thin dark lines, a machine's joints, a dial, the slit of an eye, are hardly in any statistic, and averaged pieces blur
-# them. DRAWN of the finest lightness, what a Gaussian of LINE_REACH (long sides of the painting) takes away, is the pasted
-# object's own as far as that is a dark line, half at LINE (CIELAB units), in up to MOST_CONTRAST times its contrast where
-# the painting has a larger range. Light ones, lettering, look printed; a scene keeps those that were painted. Style 1.244
-# to 1.267, content 0.806 to 0.814, texture 14.26 to 14.27 on 12 examples; six more iterations of pass 2 give half of the
-# style back. By eye a dial's numbers are clear, eyes look at one, a truck has its stripe.
-DRAWN, LINE_REACH, LINE = 0.5, 0.004, 8.0
+# them. As much as is `kept`, half, of the finest lightness, which a Gaussian of LINE_REACH (long sides of the painting)
+# takes away, is the pasted object's own as far as that is a dark line, half of it at LINE (CIELAB units), in up to
+# MOST_CONTRAST times its contrast where the painting has a larger range. Light ones, lettering, look printed; a scene
+# keeps those that were painted. Style 1.244 to 1.267, content 0.806 to 0.814, texture 14.26 to 14.27 on 12 examples; six
+# more iterations of pass 2 give half of the style back. By eye a dial's numbers are clear, eyes look at one, a truck has
+# its stripe.
+LINE_REACH, LINE = 0.004, 8.0
 # Evening out and light take contrast away, pieces do so again: pictures were flatter than the published ones on ten of 11
 # examples. The standard deviation of tones is given back, and LAID times it, within the painting's range. By eye a face has
 # light and shadow, a truck's panels are white. Plainly 1.15 times the contrast, style 1.299 to 1.287, content 0.793 to
@@ -79,12 +81,12 @@ OWN_REACH = 0.03
 Ranges = tuple[tuple[float, float], tuple[float, float]]
 
 
-def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
+def toned(picture: Tensor, mapping: Mapping, scene: Scene, firmness: float = USUAL) -> Tensor:
     """`picture`, pass 2's result (the scene's region, (3, h, w) 0..255), with the tones of its matched set.
 
     The set is the positions of the painting that either of the mapping's fields matched, each counted once. The
     object's lightness gets the set's histogram, its chroma the set's mean and standard deviation, both evened out; then
-    light, lines and hues that the painting has are the object's own, as far as `_lit`, `_drawn` and `_found_hues` go, and
+    light and lines, the more of them the higher the `firmness`, and hues that the painting has are the object's own, and
     lost contrast is given back. It is what the histogram terms ask for and few steps do not reach: style 1.311 to 1.258,
     content 0.691 to 0.679, texture 14.64 to 14.35 on 12 examples against the set's mean and contrast of lightness alone,
     before light, lines and hues. Of the consensus' set alone style is 1.268, content 0.696; of the faithful one's 1.285
@@ -101,11 +103,12 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene) -> Tensor:
     tones = quantiles(wanted[:1])[0]
     lightness = along(lab[0], tone_curve(lab[0][paired], tones, LEAST_CONTRAST, MOST_CONTRAST))
     recoloured = recolored(scene.region.of(scene.naive), mapping.faithful, scene)
-    lightness += _evened_light(lightness, recoloured, paired, scene)
     pasted, palette = _pasted(scene), _palette(scene)
-    ranges = scene.lightness(), lightness_range(palette)
-    lightness = _lit(lightness, lab[0], pasted, paired, ranges, scene)
-    lightness = _drawn(lightness, pasted, ranges, scene)
+    ranges, share = (scene.lightness(), lightness_range(palette)), kept(firmness)
+    lightness += share * _evened_light(lightness, recoloured, paired, scene)
+    lightness = torch.lerp(lightness, lab[0], SCENES_LIGHT * scene.filled())
+    lightness += share * _own_light(lightness, pasted, paired, ranges, scene)
+    lightness += share * _dark_lines(lightness, pasted, ranges, scene)
     lightness = _contrasted(lightness, tones, paired, ranges[1], scene)
     many = variety(wanted[1:])
     chroma = _spread(_evened_out(lab[1:], many, pasted, scene), paired, wanted[1:])
@@ -158,27 +161,25 @@ def _evened_light(lightness: Tensor, recoloured: Tensor, paired: Tensor, scene: 
     return LIGHT_EVENED * gaussian_mean((even - lightness)[None], scene.region.of(scene.tight), reach)[0]
 
 
-def _lit(
-    lightness: Tensor, before: Tensor, pasted: Tensor, paired: Tensor, ranges: Ranges, scene: Scene
-) -> Tensor:
-    """`lightness` (h, w) moved towards the `pasted` object's, brought into what the painting has of its range and, at the
-    `paired` (h, w) pixels, EXPOSURE nearer to how light it is on the whole; that of a scene towards `before`, pass 2's."""
-    filled, (own, (darkest, lightest)) = scene.filled(), ranges
-    lightness = torch.lerp(lightness, before, SCENES_LIGHT * filled)
+def _own_light(lightness: Tensor, pasted: Tensor, paired: Tensor, ranges: Ranges, scene: Scene) -> Tensor:
+    """What `lightness` (h, w) lacks of the `pasted` object's, brought into what the painting has of its range and, at the
+    `paired` (h, w) pixels, EXPOSURE nearer to how light it is on the whole; less of it in a scene."""
+    own, (darkest, lightest) = ranges
     wanted = tuple(min(max(end, darkest), lightest) for end in own)
     gain, offset = range_fit(own, wanted, LEAST_CONTRAST, 1.0)
     lost = gain * pasted[0] + 100 * offset - lightness
     lost -= EXPOSURE * lost[paired].mean()
-    return lightness + OWN_LIGHT * (1 - filled) * _foretold(lost[None], OWN_REACH, pasted, scene)[0]
+    return (1 - scene.filled()) * _foretold(lost[None], OWN_REACH, pasted, scene)[0]
 
 
-def _drawn(lightness: Tensor, pasted: Tensor, ranges: Ranges, scene: Scene) -> Tensor:
-    """`lightness` (h, w) with the `pasted` object's dark lines, in the contrast that the painting's range allows."""
+def _dark_lines(lightness: Tensor, pasted: Tensor, ranges: Ranges, scene: Scene) -> Tensor:
+    """What `lightness` (h, w) lacks of the `pasted` object's dark lines, in the contrast that the painting's range allows;
+    less of it in a scene."""
     gain, _ = range_fit(*ranges, LEAST_CONTRAST, MOST_CONTRAST)
     inside, reach = scene.region.of(scene.tight), LINE_REACH * max(scene.painting.shape[1:])
     own, painted = (x - gaussian_mean(x, inside, reach) for x in (pasted[:1], lightness[None]))
-    share = (own < 0) * own**2 / (own**2 + LINE**2)
-    return lightness + DRAWN * (1 - scene.filled()) * (share * (gain * own - painted))[0]
+    dark = (own < 0) * own**2 / (own**2 + LINE**2)
+    return (1 - scene.filled()) * (dark * (gain * own - painted))[0]
 
 
 def _contrasted(

@@ -39,7 +39,8 @@ class Level:
 class Config:
     """Settings of one run.
 
-    `style_level` None estimates it from the painting; `content` and `smoothness` multiply weights;
+    `style_level` None estimates it from the painting; `content` and `smoothness` multiply weights of pass 2, and say how
+    firmly shapes are kept (`firmness`) and how many ripples are left (`postprocess.smoothed`), usually as many as there are;
     `own_colours` is the share of the pasted object's colours that comes back in the end;
     `grow` and `feather` are in pixels of the composite; `working_scale` goes from those pixels to the
     working resolution: above 1 what is painted is larger and shrunk in the end. `first` is pass 1's level,

@@ -17,6 +17,7 @@ from .closing import toned, with_own_colours
 from .composite import SMALLEST_SIDE, Composite, Scene, changed, grown, longest_side, near, resize
 from .config import REFERENCE_SIZE, Config, Level, fitting
 from .errors import Cancelled
+from .firmness import firmness
 from .first_pass import STYLE_LAYERS as FIRST_LAYERS
 from .first_pass import first_pass
 from .memo import Memo, digest
@@ -94,6 +95,7 @@ class _Run:
         self._painting_key = digest(composite.painting)
         level = config.style_level
         self.style_level = estimate(composite.painting) if level is None else level
+        self._firmness = firmness(config.content)
         self._progress = Progress(self._stages(), on_step)
         self._part, self._scene_of_part = None, self._first_scene
 
@@ -170,11 +172,12 @@ class _Run:
         scene = self._scenes[0]
         if self._config.published:
             return scene.region.of(scene.naive)
-        return begun(mapping.faithful, scene, self.style_level)
+        return begun(mapping.faithful, scene, self.style_level, self._firmness)
 
     def _carried_on(self, scene: Scene) -> Tensor:
         """Where a finer level begins: the level before's picture, rebuilt from patches; like `_begun`'s."""
-        repainted = coarseness(self.style_level, self._mask_scale(tuple(scene.painting.shape[1:])))
+        size = tuple(scene.painting.shape[1:])
+        repainted = coarseness(self.style_level, self._mask_scale(size), self._firmness)
         return scene.region.of(changed(self._whole(self._part), self._scene_of_part, scene, repainted))
 
     def _wanted(self, mapping: Mapping, scene: Scene) -> dict[str, Statistics]:
@@ -216,7 +219,8 @@ class _Run:
 
     def _laying(self, index: int) -> postprocess.Laying:
         """Deviation from the paper, as `_synthesized`: pieces that a next level paints over are averaged widely."""
-        return postprocess.CRISP if index == len(self._scenes) - 1 else postprocess.SOFT
+        laying = postprocess.CRISP if index == len(self._scenes) - 1 else postprocess.SOFT
+        return laying._replace(firmness=self._firmness)
 
     def _settling(self) -> Plan:
         """How the picture goes on after the last patch synthesis; without pieces there is nothing to settle."""
@@ -241,14 +245,15 @@ class _Run:
         scene, settings = self._scenes[-1], self._config
         part = self._part
         if not settings.published:
-            part = toned(part, mapping, scene)
+            part = toned(part, mapping, scene, self._firmness)
         if settings.chroma_denoise:
             part = 255 * postprocess.denoise_chroma(part / 255)
         part = self._synthesized(len(self._scenes) - 1, part)
         settling = self._settling()
         if settling.iterations:
             part = self._descended(wanted, scene, part, settling, _descent(len(self._scenes)))
-        return part
+        painting, loose = scene.painting / 255, scene.region.of(scene.loose)
+        return 255 * postprocess.smoothed(part / 255, painting, loose, settings.smoothness)
 
     # -- parts -------------------------------------------------------------------------------------
 

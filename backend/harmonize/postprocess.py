@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .closing import variety
 from .composite import Region, around, resize
+from .firmness import USUAL
 from .ops.color import lab_to_rgb, luminance, rgb_to_lab
 from .ops.field import vote
 from .ops.guided_filter import box_mean, guided_filter
@@ -57,6 +58,9 @@ HUE_REACH, HUE_KEPT = 0.017, 0.75
 # 1.15 to 1.14 on 12 examples; a banknote's hatching is seen on a face, a truck is as soft as its painting. With the
 # standard deviation alone style is 1.242, texture 14.36; slopes of 0.5 and 1.6 cost texture (14.34 to 14.51).
 FINE_REACH, FINE_SLOPES = 1.5, (0.7, 1.25)
+# An artist's smoothness: ripples, what a guided filter of BASE_RADIUS takes away of less than SMOOTHED_CONTRAST times the
+# painting's own contrast, are multiplied, at smoothness 0 by MOST_RIPPLES.
+SMOOTHED_CONTRAST, MOST_RIPPLES = 2.0, 1.5
 # Patches are compared in CIELAB, scaled so that grey differences weigh as in RGB: there brightness alone
 # decides and blotches of a foreign hue come in.
 MATCHING_LAB = 0.017
@@ -66,12 +70,14 @@ PATCH, STRIDE, ENLARGING_ROUNDS = 7, 2, 2
 
 class Laying(NamedTuple):
     """How pieces are laid: in blocks down to `block` pixels, found in `rounds`. What the neighbours of a pixel would lay
-    on it is averaged by a Gaussian of sigma `reach` in a window of `width`, pixels."""
+    on it is averaged by a Gaussian of sigma `reach` in a window of `width`, pixels. Form and edges of the object are kept
+    with `firmness`."""
 
     block: int
     rounds: int
     reach: float
     width: int
+    firmness: float = USUAL
 
 
 # SOFT is for what is painted over at a next level: laid as crisply there, pieces show in the end. Style 1.271 to 1.278,
@@ -124,29 +130,30 @@ def synthesize(
     own = own_contrast(painting)
     # Of a smaller picture pieces are a larger part: at 350 px a balloon was hardly there (content 0.23, now 0.37).
     coherence = min(1.0, scale) ** 2 * min(COHERENCE * own**2, COHERENCE_LIMIT)
-    laid = _laid(image, painting, naive, wanted, seed, coherence, laying, on_proposal)
+    form = 1 + laying.firmness * FORM_WEIGHT * roughness(naive, FORM, FORM_RADIUS)[0]
+    laid = _laid(image, painting, form, wanted, seed, coherence, laying, on_proposal)
     contrast = base_contrast(own)
     detail = image - _base(image, contrast)
     laid = _following(image, torch.where(wanted, laid, image), max(STROKE_CONTRAST * own, BASE_LIMITS[0]))
     rebuilt = (_base(laid, contrast) + detail).clamp(0, 1)
     hue = _lost_hue(rebuilt, image, wanted, HUE_REACH * max(painting.shape[1:]))
     kept = HUE_KEPT * variety(rgb_to_lab(painting)[1:].flatten(1))
-    rebuilt = _reconciled(rebuilt, image, naive, kept * hue)
+    rebuilt = _reconciled(rebuilt, image, laying.firmness**2 * _variance(naive, EDGE_RADIUS), kept * hue)
     return torch.where(wanted, _as_fine(rebuilt, painting, wanted), image)
 
 
 def _laid(
     image: Tensor,
     painting: Tensor,
-    naive: Tensor,
+    weight: Tensor,
     wanted: Tensor,
     seed: int,
     coherence: float,
     laying: Laying,
     on_proposal: Callable[[], None],
 ) -> Tensor:
-    """`image` of pieces of the `painting` that fit one another, where `wanted` (h, w)."""
-    weight = 1 + FORM_WEIGHT * roughness(naive, FORM, FORM_RADIUS)[0]
+    """`image` of pieces of the `painting` that fit one another, where `wanted` (h, w); resemblance counts by `weight`,
+    like it."""
     generator = torch.Generator().manual_seed(seed)
     matched, source = _matching_lab(image), _matching_lab(painting)
     field = quilt(
@@ -190,12 +197,11 @@ def _lost_hue(rebuilt: Tensor, image: Tensor, wanted: Tensor, reach: float) -> T
     return gaussian_mean(lost, weight, reach) - _mean(lost, weight)
 
 
-def _reconciled(rebuilt: Tensor, image: Tensor, naive: Tensor, hue: Tensor) -> Tensor:
-    """`rebuilt` (3, h, w), 0..1, with the `image`'s lightness at edges of `naive`, both like it, and its chroma moved by
-    `hue` (2, h, w)."""
+def _reconciled(rebuilt: Tensor, image: Tensor, variance: Tensor, hue: Tensor) -> Tensor:
+    """`rebuilt` (3, h, w), 0..1, with the lightness of `image`, like it, at edges, by the `variance` of luminance (1, h, w)
+    around each pixel, and its chroma moved by `hue` (2, h, w)."""
     lab = rgb_to_lab(rebuilt)
     own = rgb_to_lab(image)[:1] - lab[:1]
-    variance = _variance(naive, EDGE_RADIUS)
     edges = variance / (variance + torch.where(own < 0, DARK_EDGE**2, LIGHT_EDGE**2))
     lightness = lab[:1] + own * edges
     return lab_to_rgb(torch.cat((lightness, lab[1:] + hue))).clamp(0, 1)
@@ -227,6 +233,21 @@ def own_contrast(painting: Tensor) -> float:
     """The mean standard deviation (0..1) of a painting (3, H, W), 0..1, in windows of the guided filter's radius."""
     mean, square = (box_mean(x, BASE_RADIUS) for x in (painting, painting**2))
     return (square - mean**2).clamp_min(0).mean(dim=0).sqrt().mean().item()
+
+
+def smoothed(picture: Tensor, painting: Tensor, where: Tensor, smoothness: float) -> Tensor:
+    """`picture` (3, h, w) with less of its finest ripples at `where` (1, h, w), 0..1, the more the higher the artist's
+    `smoothness` (0..10, at 1 none), or with more of them below that; edges stay, which have more contrast than the
+    `painting` (3, H, W) on the whole, all 0..1.
+
+    The paper's only means, total variation, is a weight of pass 2: rough paintings have none to multiply, and patch
+    synthesis comes after it.
+    """
+    if smoothness == 1:
+        return picture
+    ripples = picture - _base(picture, SMOOTHED_CONTRAST * own_contrast(painting))
+    gain = MOST_RIPPLES / (1 + (MOST_RIPPLES - 1) * smoothness)
+    return (picture + (gain - 1) * where * ripples).clamp(0, 1)
 
 
 def enlarge(

@@ -11,14 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .composite import MATCHED, Scene
+from .firmness import USUAL, kept
 from .ops.color import lab_to_rgb, rgb_to_lab
 from .ops.color_transfer import color_transfer
 from .ops.field import upsampled, vote
 from .ops.masks import gaussian_blur
 
-# Of the first picture the painting's patches are this much for each style level, since smooth paintings show a
-# lost form soonest, and no more than MOST_PAINTED: with 0.8 a ship was hardly seen (content 0.475 to 0.562 on two).
-PAINTED, MOST_PAINTED = 0.1, 0.45
+# Of what the object does not keep of the first picture, the painting's patches are this much for each style level, since
+# smooth paintings show a lost form soonest, and no more than MOST_PAINTED: half of it at the usual firmness, where with 0.8
+# a ship was hardly seen (content 0.475 to 0.562 on two).
+PAINTED, MOST_PAINTED = 0.2, 0.9
 # Pixels: over this (a Gaussian's sigma) the object's new colours fade into the painting's around it. With the
 # whole loose mask recoloured, a cyan rim around a balloon spoilt its statistics: style 1.341 to 1.333 on ten.
 RIM = 2.0
@@ -40,9 +42,10 @@ def recolored(picture: Tensor, field: Tensor, scene: Scene) -> Tensor:
     return faded(picture, (matrix @ lab.flatten(1) + offset).view_as(picture), scene)
 
 
-def begun(field: Tensor, scene: Scene, level: float) -> Tensor:
+def begun(field: Tensor, scene: Scene, level: float, firmness: float = USUAL) -> Tensor:
     """Where pass 2 begins: the recoloured object with a share of the painting's own patches laid over it by
-    the faithful field, the larger the higher the style level (1 to 10); the scene's region, (3, h, w) 0..255.
+    the faithful field, the larger the higher the style level (1 to 10) and the less the `firmness`; the scene's region,
+    (3, h, w) 0..255.
 
     Descent finds strokes it is shown sooner than it invents them (compare Kolkin et al. 2022,
     https://arxiv.org/abs/2203.13215). Style 1.437 to 1.407 on six examples with 0.1 instead of 0.05 for each
@@ -58,7 +61,8 @@ def begun(field: Tensor, scene: Scene, level: float) -> Tensor:
     patches, count = vote(field, cells, 3)
     laid, there = F.pixel_shuffle(patches, cell), F.interpolate(count[None], scale_factor=cell)[0] > 0
     height, width = laid.shape[1:]
-    share = min(PAINTED * level, MOST_PAINTED) * there * scene.region.of(scene.loose)[:, :height, :width]
+    share = (1 - kept(firmness)) * min(PAINTED * level, MOST_PAINTED)
+    share = share * there * scene.region.of(scene.loose)[:, :height, :width]
     start[:, :height, :width] = torch.lerp(start[:, :height, :width], laid, share)
     return recolored(start, field, scene)
 

@@ -51,6 +51,6 @@ def large() -> Scene:
 @pytest.fixture
 def unlit(monkeypatch):
     """Light and shadow come from the matches alone."""
-    monkeypatch.setattr(closing, "OWN_LIGHT", 0.0)
+    monkeypatch.setattr(closing, "_own_light", lambda lightness, *rest: torch.zeros_like(lightness))
     monkeypatch.setattr(closing, "SCENES_LIGHT", 0.0)
     monkeypatch.setattr(closing, "_contrasted", lambda lightness, *rest: lightness)

@@ -4,6 +4,7 @@ import torch
 
 from backend.harmonize import closing
 from backend.harmonize.composite import Scene
+from backend.harmonize.firmness import USUAL
 from backend.harmonize.ops.field import Mapping
 
 SIZE = (208, 224)
@@ -25,6 +26,6 @@ def anywhere(scene: Scene) -> torch.Tensor:
     return (torch.rand((2, *cells(scene)), generator=generator) * limits).long()
 
 
-def toned(picture: torch.Tensor, field: torch.Tensor, scene: Scene) -> torch.Tensor:
+def toned(picture: torch.Tensor, field: torch.Tensor, scene: Scene, firmness: float = USUAL) -> torch.Tensor:
     """By a mapping of which both fields are the same."""
-    return closing.toned(picture, Mapping(field, field), scene)
+    return closing.toned(picture, Mapping(field, field), scene, firmness)

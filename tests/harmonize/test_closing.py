@@ -8,6 +8,7 @@ import torch
 from backend.harmonize import closing
 from backend.harmonize.closing import LAID, LEAST_CONTRAST, LIGHT_EVENED, MOST_CONTRAST
 from backend.harmonize.composite import Scene
+from backend.harmonize.firmness import USUAL
 from backend.harmonize.ops.color import rgb_to_lab
 from backend.harmonize.ops.field import Mapping
 from tests.harmonize.fields import SIZE, anywhere, cells, everywhere, toned
@@ -143,7 +144,7 @@ def test_a_flat_object_gets_fewer_lumps_of_light_but_keeps_its_strokes_and_its_m
         return lumps.item(), strokes.item(), found[inside].mean().item()
 
     (lumps, strokes, mean), evened = told(0.0), told(LIGHT_EVENED)
-    assert evened[0] == pytest.approx((1 - LIGHT_EVENED) * lumps, rel=0.1) and lumps > 3
+    assert evened[0] == pytest.approx((1 - LIGHT_EVENED / 2) * lumps, rel=0.1) and lumps > 3
     assert evened[1] > 0.75 * strokes and evened[2] == pytest.approx(mean, abs=1.0)
 
 
@@ -153,14 +154,16 @@ def test_where_nothing_was_matched_tones_stay(large):
     assert torch.equal(toned(picture, field, large), picture)
 
 
-def lit(scene: Scene, naive: torch.Tensor, matched: float, ends: tuple[float, float]) -> torch.Tensor:
+def lit(
+    scene: Scene, naive: torch.Tensor, matched: float, ends: tuple[float, float], firmness: float = USUAL
+) -> torch.Tensor:
     """The lightness, 0..100 (h, w), of a grey object `naive` (H, W) that was painted in one grey and `matched` to such a
     one, in a painting whose darkest and lightest fifths are the `ends`; all 0..255."""
     painting = torch.full_like(scene.painting, matched)
     painting[:, : SIZE[0] // 5], painting[:, -SIZE[0] // 5 :] = ends
     told = replace(scene, painting=painting, naive=naive.expand_as(painting))
     picture = torch.full_like(scene.region.of(painting), matched)
-    return rgb_to_lab(toned(picture, everywhere(scene, 13, 3), told) / 255)[0]
+    return rgb_to_lab(toned(picture, everywhere(scene, 13, 3), told, firmness) / 255)[0]
 
 
 @pytest.mark.parametrize(
@@ -185,6 +188,20 @@ def test_an_object_has_half_of_its_own_light_and_shadow_as_the_painting_has_them
         assert found[inside & columns].mean().item() == pytest.approx(half, abs=3.0)
 
 
+@pytest.mark.parametrize("firmness, share", [(0.0, 0.0), (1 / 3, 0.5), (3.0, 1.5)])
+def test_the_firmer_the_object_the_more_it_has_of_its_own_light(large, firmness, share):
+    """Blocks of two greys, all matched to one; of what they have at the usual firmness."""
+    dark = torch.arange(SIZE[1]) // 40 % 2 == 0
+    naive, blocks = torch.where(dark, 80.0, 160.0).expand(SIZE), dark[large.region.left : large.region.right]
+
+    def apart(firmness: float) -> float:
+        found = lit(large, naive, 128.0, (20.0, 240.0), firmness)
+        inside = core(large)
+        return (found[inside & ~blocks].mean() - found[inside & blocks].mean()).item()
+
+    assert apart(firmness) == pytest.approx(share * apart(USUAL), abs=0.1 * apart(USUAL))
+
+
 @pytest.mark.parametrize("pasted", [30.0, 100.0, 230.0])
 def test_an_object_of_one_grey_is_nearly_as_light_as_its_matches(large, pasted):
     """A photograph taken in too little light is not to make a face dark among light ones."""
@@ -197,28 +214,32 @@ def test_an_object_of_one_grey_is_nearly_as_light_as_its_matches(large, pasted):
 def test_a_scene_keeps_half_of_the_light_that_pass_2_left(large, monkeypatch, filled, share):
     """Pasted and painted in a light grey, matched to a dark one."""
     monkeypatch.setattr(Scene, "filled", lambda self: filled)
-    monkeypatch.setattr(closing, "OWN_LIGHT", 0.0)
     painting = torch.full_like(large.painting, 60.0)
     told = replace(large, painting=painting, naive=torch.full_like(painting, 180.0))
     picture = torch.full_like(large.region.of(painting), 180.0)
-    found = rgb_to_lab(toned(picture, everywhere(large, 13, 3), told) / 255)[0][core(large)].mean().item()
+    found = rgb_to_lab(toned(picture, everywhere(large, 13, 3), told, firmness=0.0) / 255)[0]
+    found = found[core(large)].mean().item()
     assert (found - grey(60.0)) / (grey(180.0) - grey(60.0)) == pytest.approx(share, abs=0.02)
 
 
-def line(scene: Scene, drawn: float, ends: tuple[float, float] = (20.0, 240.0)) -> float:
+def line(
+    scene: Scene, drawn: float, ends: tuple[float, float] = (20.0, 240.0), firmness: float = USUAL
+) -> float:
     """How much darker, in L of CIELAB, a thin line that is `drawn` of (0..255) is than the grey object around it, which
     pass 2 left without any, in a painting of those `ends`."""
     columns = torch.arange(SIZE[1]) % 16 == 0
-    found = lit(scene, torch.where(columns, drawn, 128.0).expand(SIZE), 128.0, ends)
+    found = lit(scene, torch.where(columns, drawn, 128.0).expand(SIZE), 128.0, ends, firmness)
     there, inside = columns[scene.region.left : scene.region.right], core(scene)
     return (found[inside & ~there].mean() - found[inside & there].mean()).item()
 
 
 def test_thin_dark_lines_of_the_object_are_drawn_as_strongly_as_the_painting_allows(large, monkeypatch):
-    monkeypatch.setattr(closing, "OWN_LIGHT", 0.0)
+    monkeypatch.setattr(closing, "_own_light", lambda lightness, *rest: torch.zeros_like(lightness))
     bold, light, in_haze = line(large, 50.0), line(large, 206.0), line(large, 50.0, (110.0, 150.0))
     assert bold > 6 and abs(light) < bold / 8 and 0 < in_haze < bold / 2
     assert abs(line(large, 124.0)) < 0.1  # grain is no line
+    loose, firm = (line(large, 50.0, firmness=firmness) for firmness in (0.0, 3.0))
+    assert abs(loose) < 0.1 and firm == pytest.approx(1.5 * bold, rel=0.1)
     monkeypatch.setattr(Scene, "filled", lambda self: 1.0)
     assert abs(line(large, 50.0)) < 0.5
 

@@ -170,7 +170,7 @@ def test_the_fine_level_is_matched_anew_by_what_it_begins_with(composite, thin, 
         mappings.append(second_pass.match(guide, *rest))
         return mappings[-1]
 
-    def toned(picture, mapping, scene):
+    def toned(picture, mapping, *rest):
         toned_by.append(mapping)
         return picture
 
@@ -183,7 +183,7 @@ def test_the_fine_level_is_matched_anew_by_what_it_begins_with(composite, thin, 
 
 
 def test_the_finished_picture_is_the_toned_one(composite, thin, monkeypatch):
-    monkeypatch.setattr(pipeline, "toned", lambda picture, mapping, scene: torch.full_like(picture, 51.0))
+    monkeypatch.setattr(pipeline, "toned", lambda picture, *rest: torch.full_like(picture, 51.0))
     outcome = harmonize(composite, thin, short(chroma_denoise=False, patch_synthesis=False))
     inside = outcome.image[:, outcome.alpha[0] > 0]
     torch.testing.assert_close(inside, torch.full_like(inside, 0.2))

@@ -18,6 +18,7 @@ from backend.harmonize.postprocess import (
     enlarge,
     own_contrast,
     roughness,
+    smoothed,
     synthesize,
 )
 from tests.harmonize.scenes import painted
@@ -160,8 +161,9 @@ def test_a_figure_of_a_piece_is_not_seen_where_the_image_is_smooth(monkeypatch):
     assert (result - 0.5).abs().max() < 0.15  # of 0.4
 
 
-def test_resemblance_weighs_most_where_the_pasted_object_has_form(monkeypatch):
-    weights = []
+@pytest.mark.parametrize("firmness", [0.0, 1.0, 3.0])
+def test_resemblance_weighs_most_where_the_pasted_object_has_form(monkeypatch, firmness):
+    weights, laying = [], CRISP._replace(firmness=firmness)
 
     def quilt(picture, painting, where, weight, *rest):
         weights.append(weight)
@@ -170,9 +172,10 @@ def test_resemblance_weighs_most_where_the_pasted_object_has_form(monkeypatch):
     monkeypatch.setattr(postprocess, "quilt", quilt)
     naive = torch.full((3, 40, 60), 0.2)
     naive[:, :, 30:] = 0.8
-    synthesize(painted(40, 60, seed=1), painted(64, 64, seed=2), naive, torch.ones(1, 40, 60), seed=0)
+    image, painting = painted(40, 60, seed=1), painted(64, 64, seed=2)
+    synthesize(image, painting, naive, torch.ones(1, 40, 60), seed=0, laying=laying)
     (weight,) = weights
-    assert 0.9 * (1 + FORM_WEIGHT) < weight[20, 30] <= 1 + FORM_WEIGHT
+    assert 0.9 * firmness * FORM_WEIGHT <= weight[20, 30] - 1 <= firmness * FORM_WEIGHT
     torch.testing.assert_close(weight[:, [3, 56]], torch.ones(40, 2), atol=1e-3, rtol=0)
 
 
@@ -253,11 +256,13 @@ def test_an_edge_of_the_object_keeps_its_lightness_where_the_painting_has_none(m
     image[:, :, 24:] *= 2
     everywhere = torch.ones(1, 32, 48)
 
-    def lightness(naive):
-        return rgb_to_lab(synthesize(image, painting, naive, everywhere, seed=0))[:, 16]
+    def lightness(naive, laying=CRISP):
+        return rgb_to_lab(synthesize(image, painting, naive, everywhere, seed=0, laying=laying))[:, 16]
 
     kept, lost = lightness(image), lightness(torch.full_like(image, 0.5))
     step, own = kept[0, 24] - kept[0, 23], rgb_to_lab(image)[0, 16]
+    loose, firm = (lightness(image, CRISP._replace(firmness=firmness))[0] for firmness in (0.0, 3.0))
+    assert (loose[24] - loose[23]).abs() < 0.1 and firm[24] - firm[23] > 1.3 * step
     assert 0.35 < step / (own[24] - own[23]) <= 1
     assert (lost[0, 24] - lost[0, 23]).abs() < 0.1
     torch.testing.assert_close(kept[:, [4, 44]], lost[:, [4, 44]], atol=0.1, rtol=0)  # far from the edge
@@ -270,11 +275,26 @@ def test_darks_of_an_edge_are_the_images_own_from_less_contrast_on_than_lights(t
     rows, columns = torch.meshgrid(torch.arange(40), torch.arange(40), indexing="ij")
     naive = (0.5 + half * (1 - 2 * ((rows + columns) % 2))).expand(3, 40, 40)
     pieces, image = (torch.full((3, 40, 40), value) for value in (0.5, tone))
+    variance = postprocess._variance(naive, postprocess.EDGE_RADIUS)
     rebuilt, (laid, own) = (
-        rgb_to_lab(postprocess._reconciled(pieces, image, naive, torch.zeros(2, 1, 1)))[0, 20, 20],
+        rgb_to_lab(postprocess._reconciled(pieces, image, variance, torch.zeros(2, 1, 1)))[0, 20, 20],
         (rgb_to_lab(x)[0, 20, 20] for x in (pieces, image)),
     )
     assert (rebuilt - laid) / (own - laid) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("smoothness, ripple", [(0.0, 1.5), (0.5, 1.2), (1.0, 1.0), (4.0, 0.5), (10.0, 0.25)])
+def test_smoothness_multiplies_ripples_and_leaves_edges_and_surroundings(smoothness, ripple):
+    columns, where = torch.arange(64), torch.zeros(1, 40, 64)
+    ripples, where[:, :, :48] = 0.01 * (1 - 2 * (columns % 2)), 1.0
+    picture = (torch.where(columns < 24, 0.3, 0.7) + ripples).expand(3, 40, 64)
+    result = smoothed(picture, painted(64, 64, seed=2), where, smoothness)
+    left, right = result[:, 10:30, 8:20], result[:, 10:30, 28:40]
+    for side, mean in ((left, 0.3), (right, 0.7)):
+        assert side.std(correction=0).item() == pytest.approx(0.01 * ripple, abs=6e-4)
+        assert side.mean().item() == pytest.approx(mean, abs=1e-3)
+    assert torch.equal(result[:, :, 48:], picture[:, :, 48:])
+    assert (result[:, 20, 24] - result[:, 20, 23]).min() > 0.37  # 0.42 before
 
 
 @pytest.mark.parametrize("top, left", [(0, 0), (13, 7), (70, 66)])

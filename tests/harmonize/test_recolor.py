@@ -43,8 +43,17 @@ def test_the_object_takes_the_mean_colour_of_its_matches(large, unlit, change):
     torch.testing.assert_close(found[:, core(large)].mean(dim=1), wanted, atol=3.0, rtol=0)
 
 
-@pytest.mark.parametrize("level, share", [(1.0, PAINTED), (4.0, 4 * PAINTED), (10.0, MOST_PAINTED)])
-def test_pass_2_begins_with_a_share_of_the_patches_that_the_mapping_lays(scene, level, share):
+@pytest.mark.parametrize(
+    "level, firmness, share",
+    [
+        (1.0, 1.0, PAINTED / 2),
+        (4.0, 1.0, 4 * PAINTED / 2),
+        (10.0, 1.0, MOST_PAINTED / 2),
+        (10.0, 0.0, MOST_PAINTED),
+        (4.0, 3.0, 4 * PAINTED / 4),
+    ],
+)
+def test_pass_2_begins_with_a_share_of_the_patches_that_the_mapping_lays(scene, level, firmness, share):
     """Every cell matched two cells further left: there each of the nine patches over a pixel says the same."""
     part = scene.region
     rows, columns = torch.meshgrid(
@@ -53,14 +62,14 @@ def test_pass_2_begins_with_a_share_of_the_patches_that_the_mapping_lays(scene, 
         indexing="ij",
     )
     field = torch.stack((rows, columns - 2))
-    plain, started = recolored(part.of(scene.naive), field, scene), begun(field, scene, level)
+    plain, started = recolored(part.of(scene.naive), field, scene), begun(field, scene, level, firmness)
     moved = scene.painting.roll(16, dims=2)
     mixture = torch.lerp(plain, part.of(moved), share * part.of(scene.loose))
     expected = recolored(mixture, field, scene)
     torch.testing.assert_close(started, expected, atol=1e-2, rtol=0)
     outside = (part.of(scene.loose) == 0).expand_as(plain)
     assert torch.equal(started[outside], part.of(scene.naive)[outside])
-    assert (started - plain).abs().max() > 3 * level
+    assert (started - plain).abs().max() > 30 * share
 
 
 def test_the_mixture_has_the_contrast_of_the_matches(scene, monkeypatch):

@@ -90,6 +90,11 @@ def test_broad_brushes_paint_over_fine_detail_and_fine_ones_keep_it():
     assert found == pytest.approx([0, 0, 0.25, 0.5, 1, 1])
 
 
+def test_the_less_firmly_the_object_holds_the_more_of_its_fine_detail_is_painted_over():
+    found = [[coarseness(level, 1.0, firmness) for firmness in (0, 0.5, 1, 2)] for level in (2.5, 3, 3.5)]
+    assert found == [[0, 0, 0, 0], pytest.approx([1, 0.5**0.5, 0.5, 0.25]), [1, 1, 1, 1]]
+
+
 def test_at_half_the_size_no_detail_is_finer_than_a_stroke():
     found = [coarseness(10, scale) for scale in (0.1, 0.5, 0.625, 0.75, 1, 8)]
     assert found == pytest.approx([0, 0, 0.5, 1, 1, 1])

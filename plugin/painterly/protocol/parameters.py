@@ -108,7 +108,8 @@ PARAMETERS = (
     ),
     Parameter(
         "content", "Content strength", "number",
-        "How firmly the object keeps its own shapes. Raise it if it dissolves.",
+        "How firmly the object keeps its own shapes, light and lines. Raise it if it dissolves or is faint; lower it "
+        "for a freer brush.",
         minimum=0, maximum=10, step=0.1, unit="x",
     ),
     Parameter(
