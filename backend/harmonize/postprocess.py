@@ -288,26 +288,25 @@ def _textured(
     part = region.of(resize(image, size)).clamp(0, 1)
     blurred = resize(resize(painting, tuple(image.shape[1:])), size).clamp(0, 1)
     blurred = blurred[None].contiguous(memory_format=torch.channels_last)[0]  # as PatchMatch reads it
-    field = _field(part, blurred, wanted, seed, rounds, on_proposal)
+    field, every = _field(part, blurred, wanted, seed, rounds, on_proposal)
     lost = blurred.neg_().add_(painting)
-    detail, count = vote(field, lost, PATCH)
+    detail, count = vote(field, lost, PATCH, every=every)
     part += torch.where(count > 0, detail, 0.0)
     return torch.where(wanted, part.clamp_(0, 1), region.of(painting))
 
 
 def _field(
     image: Tensor, painting: Tensor, wanted: Tensor, seed: int, rounds: int, on_proposal: Callable[[], None]
-) -> Tensor:
-    """The field at every second wanted position."""
+) -> tuple[Tensor, int]:
+    """The field at every so many of the wanted positions both ways, and at how many: STRIDE if there are such."""
+    every = STRIDE if wanted[::STRIDE, ::STRIDE].any() else 1
     sparse = torch.zeros_like(wanted)
-    sparse[::STRIDE, ::STRIDE] = wanted[::STRIDE, ::STRIDE]
-    if not sparse.any():
-        sparse = wanted
+    sparse[::every, ::every] = wanted[::every, ::every]
     generator = torch.Generator().manual_seed(seed)
     field, _ = patchmatch(
         image, painting, sparse, generator, patch=PATCH, rounds=rounds, on_proposal=on_proposal
     )
-    return field
+    return field, every
 
 
 def _matching_lab(image: Tensor) -> Tensor:

@@ -316,6 +316,15 @@ def test_where_nothing_is_enlarged_the_painting_stays():
     assert torch.equal(result, painting) and result is not painting
 
 
+@pytest.mark.parametrize("row, column", [(30, 26), (31, 26), (30, 27), (31, 27)])
+def test_an_object_of_one_pixel_has_texture_too(row, column):
+    painting, image = painted(96, 96, seed=7), torch.full((3, 48, 48), 0.5)
+    where = torch.zeros(1, 96, 96)
+    where[:, row, column] = 1
+    result = enlarge(image, painting, where, seed=0)
+    assert (result[:, row, column] - 0.5).abs().max() > 1e-3
+
+
 def test_enlarging_gives_back_the_paintings_own_texture():
     painting = painted(96, 96, seed=7)
     small = resize(painting, (48, 48))

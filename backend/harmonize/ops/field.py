@@ -7,13 +7,14 @@ where there is none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-AT_ONCE = 1 << 18  # positions over which patches are laid at once
+from .patches import AT_ONCE, windows
 
 
 class Mapping(NamedTuple):
@@ -111,28 +112,57 @@ def matched_set(field: Tensor, shape: tuple[int, int], grow: int = 1) -> Tensor:
     return found > 0
 
 
-def vote(field: Tensor, source: Tensor, patch: int, reach: float = torch.inf) -> tuple[Tensor, Tensor]:
+def vote(
+    field: Tensor, source: Tensor, patch: int, reach: float = torch.inf, every: int = 1
+) -> tuple[Tensor, Tensor]:
     """The picture that overlapping source patches give: each position's patch is laid around it and
     all that cover a pixel are averaged.
 
     `source` (C, H, W) float on the field's source grid. A patch weighs as a Gaussian of its centre's distance from
     the pixel, of `reach` pixels. Returns the mean (C, h, w), and the sum of weights over each pixel (1, h, w),
-    which is the number of patches where all weigh the same; the mean is 0 where that is 0.
+    which is the number of patches where all weigh the same; the mean is 0 where that is 0. Of a field in which only each
+    `every`-th position both ways, from the first on, has a match, only these are looked at.
     """
-    _, height, width = field.shape
-    radius, limits = patch // 2, tuple(source.shape[1:])
-    step = torch.arange(-radius, radius + 1, device=source.device)
-    weights = torch.exp(-(step[:, None] ** 2 + step**2) / (2 * reach**2)).flatten()
-    total = source.new_zeros(source.shape[0], height, width)
-    count = source.new_zeros(1, height, width)
-    rows = max(1, AT_ONCE // width)
-    for top in range(0, height, rows):
-        band, first = slice(top, min(top + rows, height)), max(0, top - radius)
-        proposals = neighbour_proposals(field[:, first : band.stop + radius], radius, limits)
-        for proposal, weight in zip(proposals, weights):
-            # The neighbour at offset d says what lies here: its match minus d.
-            row, column = proposal[:, top - first : band.stop - first]
-            valid = (row >= 0) * weight
-            total[:, band] += source[:, row.clamp_min(0), column.clamp_min(0)] * valid
-            count[:, band] += valid
-    return total / torch.where(count > 0, count, 1.0), count
+    (_, height, width), radius = field.shape, patch // 2
+    match, limits = field[:, ::every, ::every], tuple(source.shape[1:])
+    source, corner = _with_room(source, match, radius)
+    picture = source.permute(1, 2, 0).contiguous()
+    # With room for what is laid beyond the edges.
+    room = (height + 2 * radius + every, width + 2 * radius + every)
+    total, count = source.new_zeros(*room, len(source)), source.new_zeros(*room)
+    columns = match.shape[2]
+    rows = max(1, AT_ONCE // columns)
+    for top in range(0, match.shape[1], rows):
+        band = match[:, top : top + rows]
+        laid = windows(picture, corner[:, top : top + rows].flatten(1), patch)
+        laid = laid.view(-1, columns, *laid.shape[1:])
+        weights = _weights(band, limits, patch, reach)
+        # The same pixel of all patches at once: no two of these fall on the same one.
+        for dy, dx in product(reversed(range(patch)), repeat=2):
+            first, last = (every * row + dy for row in (top, top + band.shape[1]))
+            here = slice(first, last, every), slice(dx, every * columns + dx, every)
+            total[here] += laid[:, :, dy, dx] * weights[dy, dx, :, :, None]
+            count[here] += weights[dy, dx]
+    inner = slice(radius, radius + height), slice(radius, radius + width)
+    total, count = total[inner].permute(2, 0, 1), count[inner][None]
+    return (total / torch.where(count > 0, count, 1.0)).contiguous(), count.contiguous()
+
+
+def _weights(match: Tensor, limits: tuple[int, int], patch: int, reach: float) -> Tensor:
+    """What each pixel of the patches around these matches, (2, h, w), weighs: 0 where the source, of size `limits`, has no
+    such pixel or there is no match. (patch, patch, h, w)."""
+    steps = torch.arange(patch, device=match.device) - patch // 2
+    near = torch.exp(-(steps[:, None] ** 2 + steps**2) / (2 * reach**2))
+    row, column = match[:, None] + steps.view(-1, 1, 1)
+    rows, columns = ((place >= 0) & (place < limit) for place, limit in zip((row, column), limits))
+    return near[:, :, None, None] * (rows[:, None] & columns & (match[0] >= 0))
+
+
+def _with_room(source: Tensor, match: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """A source, (C, H, W), in which the patches around all of these matches, (2, h, w), lie, and their first corners there:
+    itself if that is so, since it may be large. A match that is none has any patch."""
+    last = match.new_tensor(source.shape[1:]).view(2, 1, 1) - 1 - radius
+    hanging = (match >= 0) & ((match < radius) | (match > last))
+    if min(source.shape[1:]) > 2 * radius and not hanging.any():
+        return source, (match - radius).clamp_min(0)
+    return F.pad(source, (radius,) * 4), match.clamp_min(0)

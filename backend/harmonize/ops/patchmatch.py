@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .chunks import chunked
+from .patches import AT_ONCE, windows
 
 JUMPS = (8, 4, 2, 1)
 DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))
-AT_ONCE = 1 << 13  # patches compared at once: 5 MB of 7 x 7 in RGB, which the processor's cache holds
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,6 @@ class _Patches:
     at: Tensor  # (2, N) rows and columns in the query before it was padded
     source: Tensor  # (H, W, C)
     limits: tuple[int, int]  # H, W
-    offsets: Tensor  # (2, patch^2)
     reach: int  # a patch goes this far from its centre
 
     def inside(self, centre: Tensor) -> Tensor:
@@ -46,12 +45,13 @@ class _Patches:
     def distance(self, centre: Tensor, numbers: Tensor | slice = slice(None)) -> Tensor:
         """Summed squared differences of the patches at the positions of these `numbers`, n of them (all), to those
         around `centre` (2, n): (n,)."""
-        at = self.at[:, numbers] + self.reach
+        # The query is padded by as much as a patch reaches before its centre.
+        at, side = self.at[:, numbers], 2 * self.reach + 1
 
         def of(part: slice) -> Tensor:
-            difference = patches(self.source, centre[:, part], self.offsets)
-            difference -= patches(self.query, at[:, part], self.offsets)
-            return difference.square_().sum(dim=(1, 2))
+            difference = windows(self.source, centre[:, part] - self.reach, side)
+            difference -= windows(self.query, at[:, part], side)
+            return difference.square_().sum(dim=(1, 2, 3))
 
         return chunked(of, centre.shape[1], AT_ONCE)
 
@@ -130,8 +130,6 @@ def _begin(
     """Every position matched to a random place."""
     radius = patch // 2
     at = torch.stack(where.nonzero(as_tuple=True))
-    step = torch.arange(-radius, radius + 1, device=query.device)
-    offsets = torch.stack(torch.meshgrid(step, step, indexing="ij")).flatten(1)
     padded = F.pad(query[None], (radius,) * 4, mode="replicate")[0]
     limits = tuple(source.shape[1:])
     compared = _Patches(
@@ -139,20 +137,11 @@ def _begin(
         at,
         source.permute(1, 2, 0).contiguous(),
         limits,
-        offsets,
         radius,
     )
     match = (draw(generator, at.shape, at.device) * at.new_tensor(limits)[:, None]).long()
     match = compared.inside(match)
     return _Search(compared, match, compared.distance(match), on_proposal)
-
-
-def patches(picture: Tensor, centre: Tensor, offsets: Tensor) -> Tensor:
-    """The pixels of (H, W, C) at `offsets` (2, K), or (2, n, K), around each `centre` (2, n): (n, K, C)."""
-    width = picture.shape[1]
-    index = (centre[0] * width + centre[1])[:, None] + offsets[0] * width + offsets[1]
-    found = picture.view(-1, picture.shape[2]).index_select(0, index.flatten())
-    return found.view(*index.shape, picture.shape[2])
 
 
 def _propagate(search: _Search, where: Tensor) -> None:

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .chunks import chunked
-from .patchmatch import AT_ONCE, DIRECTIONS, draw, offsets_at_random, patches, proposals_in_a_round
+from .patches import AT_ONCE, pixels, windows
+from .patchmatch import DIRECTIONS, draw, offsets_at_random, proposals_in_a_round
 
 JUMPS = (4, 2, 1, 1)  # blocks
 START_ROUNDS = 3  # of the largest blocks each for itself: until there are good ones, nothing can fit
@@ -110,8 +111,6 @@ class _Blocks:
         margin = tier.margin
         query = F.pad(picture, (margin, margin + right, margin, margin + down), mode="replicate")
         self.query, self.source = (x.permute(1, 2, 0).contiguous() for x in (query, painting))
-        steps = torch.arange(0, tier.window, tier.step, device=device)
-        self.window = torch.stack(torch.meshgrid(steps, steps, indexing="ij")).flatten(1)
         self.steps = torch.tensor(DIRECTIONS, device=device).T[:, :, None]  # (2, 4, 1), to the neighbours
         self.borders = torch.stack([self._border(*step) for step in DIRECTIONS], dim=1).to(
             device
@@ -169,12 +168,12 @@ class _Blocks:
     def resemblance(self, shift: Tensor, numbers: Tensor) -> Tensor:
         """Mean squared difference of the windows of these blocks (n,) from those at `shift` (2, n): (n,)."""
         at = self.at[:, numbers]
-        place = at + shift - self.tier.margin
+        place, window = at + shift - self.tier.margin, self.tier[1:]
 
         def of(part: slice) -> Tensor:
-            difference = patches(self.source, place[:, part], self.window)
-            difference -= patches(self.query, at[:, part], self.window)
-            return difference.square_().mean(dim=(1, 2))
+            difference = windows(self.source, place[:, part], *window)
+            difference -= windows(self.query, at[:, part], *window)
+            return difference.square_().mean(dim=(1, 2, 3))
 
         return chunked(of, len(numbers), AT_ONCE)
 
@@ -189,8 +188,8 @@ class _Blocks:
             apart = (there >= 0) & (theirs != own).any(dim=0)
             side, which = apart.nonzero(as_tuple=True)
             at, borders = self.at[:, number[which]], self.borders[:, side]
-            difference = patches(self.source, at + own[:, 0, which], borders)
-            difference -= patches(self.source, at + theirs[:, side, which], borders)
+            difference = pixels(self.source, at + own[:, 0, which], borders)
+            difference -= pixels(self.source, at + theirs[:, side, which], borders)
             found = torch.zeros(apart.shape, device=shift.device)
             found[side, which] = difference.square_().mean(dim=(1, 2))
             return found.sum(dim=0)

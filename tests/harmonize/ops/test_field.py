@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.harmonize.ops import field as field_module
+from backend.harmonize.ops import patches
 from backend.harmonize.ops.field import (
     matched_set,
     neighbour_proposals,
@@ -154,10 +155,15 @@ def test_voting_a_translation_gives_the_shifted_picture_exactly(generator):
     assert count.min() == 16 and count.max() == 49
 
 
+@pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("patch, reach", [(1, torch.inf), (3, torch.inf), (7, torch.inf), (5, 1.25)])
-def test_voting_equals_the_loop(generator, patch, reach):
+def test_voting_equals_the_loop(generator, patch, reach, inside):
+    """Patches that hang over the painting's edges, or only `inside` ones."""
     source = torch.rand(3, 9, 10, generator=generator)
     field = random_field((7, 6), (9, 10), 0.3, seed=5)
+    if inside:
+        rows, columns = (field[i].clamp(patch // 2, n - 1 - patch // 2) for i, n in enumerate((9, 10)))
+        field = torch.where(field[:1] >= 0, torch.stack((rows, columns)), -1)
     picture, weight = vote(field, source, patch, reach)
     expected, expected_weight = oracle.vote(field.numpy(), source.numpy(), patch, reach)
     torch.testing.assert_close(weight, torch.from_numpy(expected_weight).float())
@@ -173,6 +179,27 @@ def test_laying_patches_band_by_band_changes_nothing(generator, monkeypatch, row
     assert all(torch.equal(a, b) for a, b in zip(whole, banded))
 
 
+@pytest.mark.parametrize("every, rows", [(2, 13), (2, 1), (2, 3), (3, 2)])
+def test_of_a_sparse_field_only_what_has_a_match_is_asked(generator, monkeypatch, every, rows):
+    """Whatever band it begins in, it gives what asking all gives."""
+    source, dense = torch.rand(3, 9, 10, generator=generator), random_field((13, 8), (9, 10), 0.2, seed=5)
+    field = torch.full_like(dense, -1)
+    field[:, ::every, ::every] = dense[:, ::every, ::every]
+    whole = vote(field, source, 5, 2.0)
+    monkeypatch.setattr(field_module, "AT_ONCE", rows * 8)
+    asked = []
+
+    def windows(picture, corner, *rest):
+        asked.append(corner.shape[1])
+        return patches.windows(picture, corner, *rest)
+
+    monkeypatch.setattr(field_module, "windows", windows)
+    sparse = vote(field, source, 5, 2.0, every)
+    assert all(torch.equal(a, b) for a, b in zip(whole, sparse))
+    assert sum(asked) == dense[0, ::every, ::every].numel()
+
+
 def test_voting_says_where_it_knows_nothing():
-    picture, count = vote(torch.full((2, 4, 4), -1), torch.rand(3, 8, 8), patch=3)
-    assert (picture == 0).all() and (count == 0).all()
+    for side in (8, 2):
+        picture, count = vote(torch.full((2, 4, 4), -1), torch.rand(3, side, side), patch=3)
+        assert (picture == 0).all() and (count == 0).all()
