@@ -93,9 +93,9 @@ class _Run:
         self._scenes = [scenes[level.scale] for level in self._levels]
         self._first_scene = self._scene(config.first)
         self._painting_key = digest(composite.painting)
-        level = config.style_level
-        self.style_level = estimate(composite.painting) if level is None else level
-        self._firmness = firmness(config.content)
+        own, asked = estimate(composite.painting), config.style_level
+        self.style_level = own if asked is None else asked
+        self._firmness = firmness(config.content, 1.0 if config.published else self.style_level / own)
         self._progress = Progress(self._stages(), on_step)
         self._part, self._scene_of_part = None, self._first_scene
 

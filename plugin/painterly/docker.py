@@ -12,7 +12,7 @@ from .qt import QtCore, QtWidgets
 from .sentence import Sentence
 from .session import Session
 from .status_view import StatusView
-from .status_words import backend_text
+from .status_words import headline
 from .tabbed import Tabbed
 from .tasks import HistoryEntry
 from .translation import tr
@@ -81,10 +81,15 @@ class Panel(Tabbed):
     def __init__(self, session: Session, changed: Callable[[], None]):
         super().__init__()
         self._session, self._changed = session, changed
-        self.backend = Sentence()
+        # First, so that they are seen in a docker of a few lines, too.
+        self.headline = Sentence()
+        self.bar = QtWidgets.QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setFormat("%p %")
         # Qt's tab order is the order of making: from top to bottom, as the eye goes.
         layout = QtWidgets.QVBoxLayout(self)
-        layout.addWidget(self.backend)
+        layout.addWidget(self.headline)
+        layout.addWidget(self.bar)
         layout.addLayout(self._buttons())
         self.status = StatusView()
         layout.addWidget(self.status)
@@ -102,7 +107,9 @@ class Panel(Tabbed):
     def refresh(self) -> None:
         """Shows the session as it is now."""
         session = self._session
-        self.backend.show_text(backend_text(session.link))
+        task = session.current
+        self.headline.show_text(headline(session.link, task))
+        self.bar.setValue(int(1000 * task.fraction) if task else 0)
         values = session.settings.resolved()
         self._show_choices(values)
         busy = session.busy
@@ -111,7 +118,7 @@ class Panel(Tabbed):
             self.harmonize.setFocus()
         self.cancel.setEnabled(busy)
         self.painting.refresh()
-        self.status.show_task(session.current, session.message)
+        self.status.show_task(task, session.message)
         self.history.refresh()
 
     # ---- building ------------------------------------------------------------------------------

@@ -1,25 +1,19 @@
-"""Progress, time left, preview and the last sentence, as widgets."""
+"""Preview and the last sentence, as widgets."""
 
 from typing import Optional
 
 from .protocol.messages import Preview
 from .qt import QtCore, QtGui, QtWidgets
 from .sentence import Sentence
-from .status_words import stage_text
-from .translation import tr
 
 PREVIEW_LINES = 12  # height of the preview in lines of text, so that it grows with the screen's density
 
 
 class StatusView(QtWidgets.QWidget):
-    """Progress, time left, preview and the last sentence."""
+    """Preview and the last sentence."""
 
     def __init__(self):
         super().__init__()
-        self.bar = QtWidgets.QProgressBar()
-        self.bar.setRange(0, 1000)
-        self.bar.setFormat("%p %")
-        self.stage = QtWidgets.QLabel()
         self.preview = QtWidgets.QLabel()
         self.preview.setAlignment(QtCore.Qt.AlignmentFlag.AlignCenter)
         self.preview.hide()
@@ -27,14 +21,12 @@ class StatusView(QtWidgets.QWidget):
         self._shown: Optional[Preview] = None
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.bar, self.stage, self.preview, self.message):
+        for widget in (self.preview, self.message):
             layout.addWidget(widget)
 
     def show_task(self, task, message: str) -> None:
         self.message.show_text(message)
         self.message.setVisible(bool(message))
-        self.bar.setValue(int(1000 * task.fraction) if task else 0)
-        self.stage.setText(stage_text(task) if task else tr("Ready."))
         job = task.current if task else None
         self._show_preview(job.preview if job else None)
 

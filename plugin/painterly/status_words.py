@@ -1,7 +1,9 @@
 """What goes on, in words: the backend's state, the stage of a task. No widgets."""
 
+from typing import Optional
+
 from . import tasks
-from .backend_link import LOST, STARTING, STOPPED, BackendLink
+from .backend_link import LOST, READY, STARTING, STOPPED, BackendLink
 from .tasks import Job, Task
 from .translation import tr
 
@@ -20,6 +22,13 @@ def backend_text(link: BackendLink) -> str:
         return link.why or tr("The backend cannot compute.")
     device = link.device.get("device", "")
     return tr("Ready on {device}.", device=device) if device else tr("Ready.")
+
+
+def headline(link: BackendLink, task: Optional[Task]) -> str:
+    """What an artist is to know first: what is being done, or how the backend is while it cannot do anything."""
+    able = link.state in (READY, STOPPED) and link.worker not in ("starting", "failed")
+    text = stage_text(task) if task and able else backend_text(link)
+    return text[:1].upper() + text[1:]
 
 
 def stage_text(task: Task) -> str:

@@ -17,6 +17,10 @@ def test_half_is_kept_at_the_usual_strength_and_nothing_at_none():
     assert shares == sorted(shares) and shares[-1] < 0.8
 
 
+def test_a_bolder_style_than_the_paintings_own_counts_as_less_content_and_a_finer_one_as_more():
+    assert firmness(2.0, 4.0) == pytest.approx(firmness(1.0)) == pytest.approx(firmness(0.5, 0.25))
+
+
 @pytest.fixture(scope="module")
 def striped() -> Composite:
     """Dark stripes on a light square, on a painting that has nothing like them."""
@@ -39,6 +43,14 @@ def test_the_stronger_the_content_the_more_of_its_shapes_the_finished_object_has
         for content in (0.0, 0.3, 1.0, 4.0)
     ]
     assert all(after - before > 0.02 for before, after in zip(found, found[1:])) and found[0] < 0.6 * found[2]
+
+
+def test_the_stronger_the_style_the_fewer_of_its_shapes_the_finished_object_has(striped, thin):
+    found = [
+        alike(harmonize(striped, thin, short(style_level=level)).image, striped.naive)
+        for level in (0.5, 2.0, 10.0)
+    ]
+    assert all(before - after > 0.01 for before, after in zip(found, found[1:]))
 
 
 def test_the_greater_the_smoothness_the_fewer_ripples_the_finished_object_has(striped, thin):

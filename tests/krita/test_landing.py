@@ -76,7 +76,7 @@ def test_that_a_result_waits_for_a_tool_is_told_and_it_can_be_cancelled(start):
     krita = start()
     krita.run("import painterly.canvas.placing as placing")
     transforming_meanwhile(krita)
-    krita.wait_for("panel().status.stage.text() == 'Ready, waits for your tool'", 20)
+    krita.wait_for("panel().headline.toPlainText() == 'Ready, waits for your tool'", 20)
     assert "“object” is ready" in krita.value("session.message")
     krita.click("panel().cancel")
     krita.wait_for("not session.busy", 5)

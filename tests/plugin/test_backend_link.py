@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from plugin.painterly import connection, tasks
-from plugin.painterly.status_words import backend_text
+from plugin.painterly.status_words import backend_text, headline
 from tests.fakes import backend
 
 from .fakes import source
@@ -48,6 +48,19 @@ def test_a_backend_elsewhere_computes_and_outlives_krita(driver, elsewhere):
     assert driver.launcher._process is None and backend_text(driver.link) == "Ready on fake."
     driver.session.close()
     assert process.poll() is None
+
+
+def test_what_is_said_first_is_how_the_backend_comes_up_then_what_it_does(driver):
+    told = []
+    driver.session.subscribe(lambda: told.append(headline(driver.link, driver.session.current)))
+    behave(driver, steps=30, milliseconds=20)
+    assert driver.finish(driver.session.harmonize_active()) == [tasks.DONE]
+    driver.until(lambda: not driver.session.busy)
+    starting, painting = (
+        next(i for i, text in enumerate(told) if said in text) for said in ("starting", "pass")
+    )
+    assert starting < painting and " left" in " ".join(told[painting:])
+    assert "Ready" not in " ".join(told[:painting]) and told[-1] == "Ready on fake."
 
 
 def test_another_connection_file_counts_from_the_next_job_on(driver, elsewhere):
@@ -108,7 +121,7 @@ def test_a_backend_that_falls_silent_is_shown_and_its_job_can_be_cancelled(drive
     task = driver.session.harmonize_active()
     driver.running(task)
     told = []
-    driver.session.subscribe(lambda: told.append(backend_text(driver.link)))
+    driver.session.subscribe(lambda: told.append(headline(driver.link, driver.session.current)))
     os.kill(driver.launcher._process.pid, signal.SIGSTOP)
     try:
         driver.until(lambda: told and "still trying" in told[-1])
