@@ -16,7 +16,7 @@ from backend.harmonize.networks import load
 from backend.harmonize.optimize import Plan
 from backend.harmonize.pipeline import Outcome, harmonize
 from backend.harmonize.postprocess import CRISP, SOFT, synthesis_proposals, synthesize
-from backend.harmonize.style_level import boldness, coarseness
+from backend.harmonize.style_level import boldness, coarseness, estimate
 from tests.harmonize.scenes import composed, one_level, short
 
 
@@ -148,15 +148,15 @@ def test_a_broad_brush_begins_the_fine_level_without_the_objects_finest_detail(
 
 
 def test_the_fine_level_begins_with_the_coarse_picture_rebuilt_from_patches(composite, thin, monkeypatch):
-    begun = starts(monkeypatch)
-    harmonize(composite, thin, short(second=TWO_LEVELS, seed=3))
+    begun, own = starts(monkeypatch), estimate(composite.painting)
+    harmonize(composite, thin, short(second=TWO_LEVELS, seed=3, style_level=own))
     (coarse, coarser), (fine, scene) = begun
     region, painting = coarser.region, coarser.painting
     naive, loose = region.of(coarser.naive) / 255, region.of(coarser.loose)
     wanted = (coarse - 20) / 255
     rebuilt = 255 * synthesize(wanted, painting / 255, naive, loose, seed=3, scale=144 / 700, laying=SOFT)
     assert (rebuilt - (coarse - 20)).abs().mean() > 1
-    repainted = coarseness(5.0, 144 / 700)
+    repainted = coarseness(own, 144 / 700)
     picture = region.paste(painting, rebuilt)
     assert torch.equal(fine, scene.region.of(changed(picture, coarser, scene, repainted)))
 
@@ -390,7 +390,8 @@ def test_the_style_level_is_estimated_when_not_given(composite, thin):
 
 @pytest.mark.parametrize("precision, levels", [("bfloat16", 7), ("float16", 2)])
 def test_half_precision_comes_out_finite_and_close(composite, thin, precision, levels):
-    half, few = thin.to(torch.device("cpu"), getattr(torch, precision)), short(patch_synthesis=False)
+    half = thin.to(torch.device("cpu"), getattr(torch, precision))
+    few = short(patch_synthesis=False, style_level=None)
     outcome, exact = (harmonize(composite, network, few) for network in (half, thin))
     check(composite, outcome)
     assert outcome.report["precision"] == precision
