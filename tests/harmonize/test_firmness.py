@@ -50,7 +50,8 @@ def test_the_stronger_the_style_the_fewer_of_its_shapes_the_finished_object_has(
         alike(harmonize(striped, thin, short(style_level=level)).image, striped.naive)
         for level in (0.5, 2.0, 10.0)
     ]
-    assert all(before - after > 0.01 for before, after in zip(found, found[1:]))
+    assert found == sorted(found, reverse=True)
+    assert found[0] - found[-1] > 0.06  # 0.042 by its weights alone
 
 
 def test_the_greater_the_smoothness_the_fewer_ripples_the_finished_object_has(striped, thin):

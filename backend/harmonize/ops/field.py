@@ -137,7 +137,8 @@ def vote(
         laid = windows(picture, corner[:, top : top + rows].flatten(1), patch)
         laid = laid.view(-1, columns, *laid.shape[1:])
         weights = _weights(band, limits, patch, reach)
-        # The same pixel of all patches at once: no two of these fall on the same one.
+        # The same pixel of all patches at once: no two of these fall on the same one. From the last to the first, so that
+        # a pixel's sum goes over its neighbours in reading order, however the bands are cut.
         for dy, dx in product(reversed(range(patch)), repeat=2):
             first, last = (every * row + dy for row in (top, top + band.shape[1]))
             here = slice(first, last, every), slice(dx, every * columns + dx, every)
