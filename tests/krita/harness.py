@@ -214,6 +214,11 @@ class KritaProgram:
                 raise AssertionError("Still {!r} after {:g} s: {}".format(value, timeout, expression))
             time.sleep(0.05)
 
+    def trigger(self, action: str) -> None:
+        """A menu action of Krita's own; Krita allows some only moments after what they need is there."""
+        self.wait_for("K.action({!r}).isEnabled()".format(action), 10)
+        self.run("K.action({!r}).trigger()".format(action))
+
     def click(self, widget: str) -> None:
         """A real mouse click, by the X server, in the middle of the widget that `widget` evaluates to."""
         x, y = self.run(

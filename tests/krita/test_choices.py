@@ -90,7 +90,7 @@ def test_a_number_can_be_typed_while_a_job_runs_and_counts_without_return(start)
 def test_several_layers_each_without_the_others(start):
     krita = start()
     krita.run("behave()\npanel().more.setChecked(True)\nadd('second', 60, 60)\n" + EXPORTED)
-    krita.run("K.action('select_all_layers').trigger()")
+    krita.trigger("select_all_layers")
     krita.wait_for("len(K.activeWindow().activeView().selectedNodes()) == 3", 20)
     reach(krita, "panel().without_others")
     krita.xdotool("key", "space")
@@ -109,7 +109,11 @@ def test_with_all_layers_the_selection_on_the_canvas_is_selected_too(start):
     krita.run(
         "behave()\nselection = Selection()\nselection.select(0, 0, 400, 300, 255)\ndoc.setSelection(selection)"
     )
-    krita.run("K.action('show-global-selection-mask').trigger()\nK.action('select_all_layers').trigger()")
+    krita.trigger("show-global-selection-mask")
+    krita.wait_for(
+        "doc.waitForDone() or 'selectionmask' in [node.type() for node in doc.topLevelNodes()]", 10
+    )
+    krita.trigger("select_all_layers")
     types = "[node.type() for node in K.activeWindow().activeView().selectedNodes()]"
     krita.wait_for(types + " == ['paintlayer', 'paintlayer', 'selectionmask']", 20)
     harmonized(krita)

@@ -227,9 +227,8 @@ def test_a_change_of_a_masked_layer_or_of_its_mask_is_noticed_before_it_is_shown
         ("mask.setPixelData(bytes(100), 165, 135, 10, 10)", CHANGED),
         ("pasted.setPixelData(bytes(400), 165, 135, 10, 10)", CHANGED),
     ):
-        krita.run(
-            "pasted.setVisible(True)\nbehave(0, 10, 50)\nK.action('add_new_transparency_mask').trigger()"
-        )
+        krita.run("pasted.setVisible(True)\nbehave(0, 10, 50)")
+        krita.trigger("add_new_transparency_mask")
         krita.wait_for("len(documents.children(pasted)) == 1", 20)
         krita.run("doc.waitForDone()\nmask = documents.children(pasted)[0]\n"
                   "K.action('painterly_harmonize').trigger()")  # fmt: skip

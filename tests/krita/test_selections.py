@@ -28,8 +28,6 @@ def late(*arguments):
     return (yield from place(*arguments))
 session._canvas.place = late
 """
-# What is selected becomes a selection of the active layer alone, and active.
-LOCAL = "K.action('add_new_selection_mask').trigger()"
 RESULT = ["object (harmonized)", True]
 
 
@@ -93,7 +91,8 @@ def test_the_whole_layer_painted_afterwards_hides_both_and_gives_both_back(start
 
 def locally_selected(start):
     krita = start()
-    krita.run(SELECTIONS + "behave(0, 20, 50)\nhalve_results()\nselect(*RISING)\n" + LOCAL)
+    krita.run(SELECTIONS + "behave(0, 20, 50)\nhalve_results()\nselect(*RISING)")
+    krita.trigger("add_new_selection_mask")  # what is selected becomes the layer's alone, and active
     krita.wait_for("len(documents.children(pasted)) == 1", 20)
     krita.run("doc.waitForDone()")
     return krita
@@ -105,9 +104,8 @@ def test_a_local_selection_counts_until_it_is_deselected(start):
         krita.run("pasted.setVisible(True)\ndoc.setActiveNode(pasted)")
         krita.wait_for("doc.activeNode() == pasted", 10)
         if action:
-            # Krita 6 allows it some moments after the layer became the active one.
-            krita.wait_for("K.action({!r}).isEnabled()".format(action), 10)
-            krita.run("K.action({!r}).trigger()\ndoc.waitForDone()".format(action))
+            krita.trigger(action)
+            krita.run("doc.waitForDone()")
             time.sleep(0.5)
         count = krita.value("len(session.history)")
         krita.run("K.action('painterly_harmonize').trigger()")
