@@ -14,11 +14,12 @@ from backend import download, machine
 from backend.harmonize import networks
 from backend.harmonize.composite import Composite, extent, longest_side
 from backend.harmonize.config import Config, coarse_to_fine, published
-from backend.harmonize.errors import OutOfMemory
+from backend.harmonize.errors import Cancelled, OutOfMemory
 from backend.harmonize.memo import Memo
 from backend.harmonize.ops.chunks import is_out_of_memory
 from backend.harmonize.pipeline import Outcome, harmonize
 from backend.harmonize.step import OnStep, Step, ignore
+from backend.windowed import Window
 from plugin.painterly.protocol.geometry import Box, working_scale
 from plugin.painterly.protocol.parameters import AUTO, Value
 
@@ -47,12 +48,17 @@ class Engine:
     ) -> Outcome:
         """One job; `settings` are complete (`parameters.resolve`). Raises HarmonizeError kinds."""
         started, device = time.monotonic(), machine.choose_device(str(settings["device"]))
-        config = configure(composite, settings)
+        window = Window.needed(composite, int(settings["resolution"]))
+        part, on_step = window.part(), window.telling(on_step)
+        config = configure(part, settings)
         try:
             network = self._network(settings, device, on_step)
             machine.start_peak_memory(device)
             loaded = time.monotonic()
-            outcome = harmonize(composite, network, config, _tidying(device, on_step), self._memo)
+            outcome = harmonize(part, network, config, _tidying(device, on_step), self._memo)
+        except Cancelled as stopped:
+            stopped.best = None if stopped.best is None else window.back(stopped.best)
+            raise
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -67,7 +73,7 @@ class Engine:
         report["peak_memory_mb"] = machine.peak_memory(device)
         report["threads"] = torch.get_num_threads()
         report["versions"] = {"torch": torch.__version__, "python": platform.python_version()}
-        return outcome
+        return window.back(outcome)
 
     def _network(
         self, settings: Mapping[str, Value], device: torch.device, on_step: OnStep
