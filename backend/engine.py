@@ -14,7 +14,7 @@ from backend import download, machine
 from backend.harmonize import networks
 from backend.harmonize.composite import Composite, extent, longest_side
 from backend.harmonize.config import Config, coarse_to_fine, published
-from backend.harmonize.errors import Cancelled, OutOfMemory
+from backend.harmonize.errors import Cancelled, HarmonizeError, OutOfMemory
 from backend.harmonize.memo import Memo
 from backend.harmonize.ops.chunks import is_out_of_memory
 from backend.harmonize.pipeline import Outcome, harmonize
@@ -36,9 +36,13 @@ class Engine:
     def describe(self) -> dict[str, Any]:
         """The machine as it would be used with device and precision on auto; loads no weights."""
         device = machine.choose_device(AUTO)
+        try:
+            way = machine.choose(AUTO, device)
+        except (RuntimeError, HarmonizeError):  # a full card, of which the next job tells if it still is
+            way = machine.Way("float32")
         return {
             "device": str(device),
-            **asdict(machine.choose(AUTO, device)),
+            **asdict(way),
             "torch": torch.__version__,
             "python": platform.python_version(),
         }

@@ -127,10 +127,25 @@ def choose_device(wanted: str) -> torch.device:
     """The device asked for, or the best there is; raises DeviceUnavailable."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == AUTO:
-        return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
+        usable = (name for name in ("cuda", "mps", "cpu") if there[name] and _refusal(name) is None)
+        return torch.device(next(usable))
     if not there[wanted]:
         raise DeviceUnavailable(f"This machine has no usable {wanted} device; choose auto or cpu.")
+    if (why := _refusal(wanted)) is not None:
+        raise DeviceUnavailable(f"This machine's {wanted} device cannot be used ({why}); choose auto or cpu.")
     return torch.device(wanted)
+
+
+def _refusal(name: str) -> str | None:
+    """What a device that torch lists answers to a small convolution, or None if it computes it: a card may be too old for
+    this torch, which has no kernels for it then, or full."""
+    if name == "cpu":
+        return None
+    try:
+        F.conv2d(torch.ones(1, 1, 8, 8, device=name), torch.ones(1, 1, 3, 3, device=name)).sum().item()
+    except RuntimeError as refusal:
+        return (str(refusal).splitlines() or [type(refusal).__name__])[0].rstrip(".")
+    return None
 
 
 def choose(wanted: str, device: torch.device) -> Way:
@@ -208,6 +223,8 @@ def _seconds(device: torch.device, ways: Sequence[Way]) -> dict[Way, float]:
     best: dict[Way, float] = {}
     try:
         runs = {way: run for way in ways if (run := _warm(device, way)) is not None}
+        if not runs:
+            raise DeviceUnavailable(f"The {device} device computes in no way that was tried; choose the cpu.")
         for _ in range(ROUNDS):
             for way, run in runs.items():
                 best[way] = min(best.get(way, math.inf), _once(device, way, run))
@@ -219,12 +236,12 @@ def _seconds(device: torch.device, ways: Sequence[Way]) -> dict[Way, float]:
 
 
 def _warm(device: torch.device, way: Way) -> Callable[[], Tensor] | None:
-    """`trial`, done once; None if the device cannot do it that way."""
+    """`trial`, done once; None if the device cannot do it that way. Raises RuntimeError if its memory is full."""
     try:
         run = trial(device, way, _SIZES[device.type])
         _once(device, way, run)
     except RuntimeError as refusal:
-        if way.precision == "float32" or is_out_of_memory(refusal):
+        if is_out_of_memory(refusal):
             raise
         return None
     return run

@@ -104,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
         raise InvalidParameter(f"{mode} leaves {PAPER} out; name another preset too.")
     sources = _sources(args)
     load(sources, LARGEST)  # wrong files are told of before any long work
+    if args.growth:
+        bench_growth.check(args.growth)
     about = {
         "machine": bench_machine.machine(),
         "commit": bench_machine.commit(),
@@ -143,9 +145,9 @@ def _tell_growth(
     args: argparse.Namespace, about: Mapping[str, Any], measured: Sequence[tuple[Case, Row]]
 ) -> None:
     points = [bench_growth.point(case, row) for case, row in measured if not row.error]
-    bench_growth.write(about, points, args.growth)
     found = {**about, "points": [asdict(point) for point in points]}
     print(json.dumps(found, indent=2) if args.json else bench_growth.table(points))
+    bench_growth.write(about, points, args.growth)
 
 
 def with_ratios(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from typing import Any
 from backend.cli import bench_plot
 from backend.cli.bench_measure import Case, Row
 from backend.cli.inputs import Sources
+from backend.picture_output import check_writable, make_folder
 from backend.pictures import bounds, open_picture
 from plugin.painterly.protocol.parameters import InvalidParameter
 
@@ -76,9 +77,15 @@ def point(case: Case, row: Row) -> Point:
     return Point(how, case.grows, case.object, case.size, row.engine, files, row.added)
 
 
+def check(folder: Path) -> None:
+    """Makes `folder`; raises OutputError before hours of measuring if it cannot be written to."""
+    make_folder(folder)
+    for suffix in (".json", ".svg"):
+        check_writable(folder / (NAME + suffix))
+
+
 def write(about: Mapping[str, Any], found: Sequence[Point], folder: Path) -> None:
-    """growth.json and growth.svg in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """growth.json and growth.svg in `folder`, which is there."""
     data = {**about, "points": [asdict(point) for point in found]}
     (folder / f"{NAME}.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
     facts = {**about["machine"], "painterly": about["commit"], **about["settings"]}

@@ -75,6 +75,8 @@ def run_job(job: Job, get_runner: Callable[[], Runner], on_step: OnStep) -> Repo
     if stages:
         for name, pixels in scene.arrays().items():
             stages.save(name, pixels)
+        if stages.failure is not None:  # before any work
+            raise stages.failure
     cancelled, output = False, job.output
     try:
         outcome = get_runner().harmonize(_composite(scene), job.settings, together(on_step, stages))
@@ -87,6 +89,8 @@ def run_job(job: Job, get_runner: Callable[[], Runner], on_step: OnStep) -> Repo
         stages.save("alpha", outcome.alpha.numpy())
         stages.save("result", over(scene.original, outcome.image.numpy(), outcome.alpha.numpy()))
     notes = _write(scene, outcome, output, partial_name(job.output))
+    if stages and stages.failure is not None:
+        notes.append(f"Not all pictures of stages were written: {stages.failure}")
     seconds = time.monotonic() - started
     return Report(job, output, outcome.report, seconds, cancelled, notes, stages.files if stages else {})
 

@@ -79,7 +79,8 @@ def _from_folder(folder: Path) -> list[Entry]:
     twice: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         ending = next((ending for ending in ENDINGS if path.stem.endswith(ending)), None)
-        if ending is None or path.suffix.lower() not in FORMATS:
+        hidden = path.name.startswith(".")  # such as macOS's companions of files on other systems' disks
+        if hidden or ending is None or path.suffix.lower() not in FORMATS:
             continue
         name, role = path.stem[: -len(ending)], ENDINGS[ending]
         files = found.setdefault(name, {})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyvips
 
-from backend.picture_output import make_folder, write_picture
+from backend.picture_output import OutputError, make_folder, write_picture
 
 if TYPE_CHECKING:
     from backend.harmonize.step import Step
@@ -21,13 +21,17 @@ def is_stage_name(name: str) -> bool:
 
 
 class StageFolder:
-    """An `on_step` callback that writes an 8-bit PNG, the size of the source window, at the end of each stage."""
+    """An `on_step` callback that writes an 8-bit PNG, the size of the source window, at the end of each stage.
+
+    What cannot be written costs no one the job: it is told in `failure`, and no more pictures are written.
+    """
 
     def __init__(self, folder: Path) -> None:
         make_folder(folder)
         self._folder = folder
         self._files: dict[str, Path] = {}
         self._pending: Step | None = None
+        self.failure: OutputError | None = None
 
     @property
     def files(self) -> dict[str, str]:
@@ -49,10 +53,16 @@ class StageFolder:
 
     def save(self, name: str, values: np.ndarray) -> None:
         """Writes (1 or 3, h, w) floats 0..1; a second picture under one name replaces the first."""
+        if self.failure is not None:
+            return
         path = self._files.get(name)
         if path is None:
             path = self._folder / f"{len(self._files) + 1:02}_{name.replace(' ', '_')}.png"
         samples = np.rint(np.clip(values.transpose(1, 2, 0), 0, 1) * 255).astype(np.uint8)
         space = "srgb" if samples.shape[2] == 3 else "b-w"
-        write_picture(pyvips.Image.new_from_array(samples, interpretation=space), path)
+        try:
+            write_picture(pyvips.Image.new_from_array(samples, interpretation=space), path)
+        except OutputError as error:
+            self.failure = error
+            return
         self._files[name] = path

@@ -75,9 +75,10 @@ def optimize(
         optimizer.step(closure)
         # All that is decided here stays on the device: reading it would stall a graphics card at every step.
         like_before = size < RUNAWAY * usual
-        kept = bands.bound(torch.isfinite(size), like_before)
+        kept, factor = bands.bound(torch.isfinite(size), like_before)
         usual = torch.where(usual < torch.inf, torch.lerp(usual, size, 0.1), size)
         usual = torch.where(kept, usual, torch.inf)
+        optimizer.cut(factor)
         optimizer.forget_unless(kept)
         image = bands.picture()
         on_iteration(iteration, image.detach(), found)
@@ -104,11 +105,11 @@ class _Pixels:
         self._before = [delta.detach().clone() for delta in self.deltas]
 
     @torch.no_grad()
-    def bound(self, finite: Tensor, like_before: Tensor) -> Tensor:
+    def bound(self, finite: Tensor, like_before: Tensor) -> tuple[Tensor, Tensor]:
         """Cut the step so that no pixel moves further than about LARGEST_STEP: so far go the largest steps of all deltas
         together, wherever they are; of a pixel's own, in opponent colours, up to 1.7 times as much may come. It is undone
         if its direction was not `like_before`, and the one before it too if this or its direction is not `finite`.
-        Returns whether it was kept; 0-d bools."""
+        All bools are 0-d. Returns whether it was kept, and to what share it was cut (0..1, 0-d)."""
         steps = [delta - before for delta, before in zip(self.deltas, self._before)]
         largest = torch.stack([step.abs().amax() for step in steps]).sum()
         finite = torch.isfinite(largest) & finite
@@ -119,7 +120,7 @@ class _Pixels:
             delta.copy_(torch.where(kept, before + step * factor, torch.where(finite, before, early)))
         self._earlier = [torch.where(kept, before, early) for before, early in zip(self._before, earlier)]
         self._pace = torch.where(finite, (QUICKER * self._pace).clamp_max(1), self._pace / 2)
-        return kept
+        return kept, factor
 
 
 class _Bands(_Pixels):
@@ -186,6 +187,9 @@ class _OctaveAdam(torch.optim.Optimizer):
                 delta.sub_(state["mean"] / root * (group["lr"] / (1 - first ** state["n"])))
         return loss
 
+    def cut(self, factor: Tensor) -> None:
+        """The last step was cut to a share of it: no matter here, where no step leads to the next."""
+
     @torch.no_grad()
     def forget_unless(self, sound: Tensor) -> None:
         """Begin anew if `sound` (0-d bool) is False."""
@@ -195,7 +199,14 @@ class _OctaveAdam(torch.optim.Optimizer):
 
 
 class _Lbfgs(torch.optim.LBFGS):
-    """L-BFGS that can forget its history; it reads its numbers on the host by its nature."""
+    """L-BFGS that can forget its history, and knows how far it really went; it reads its numbers on the host by its
+    nature."""
+
+    def cut(self, factor: Tensor) -> None:
+        """The last step was cut to this share (0-d) of it. The next one's curvature is that along what was gone."""
+        state = self.state[self.param_groups[0]["params"][0]]  # where torch keeps all of it
+        if "t" in state:
+            state["t"] = state["t"] * float(factor)
 
     def forget_unless(self, sound: Tensor) -> None:
         """Begin anew if `sound` (0-d bool) is False."""

@@ -128,7 +128,7 @@ class _Run:
         scenes = (self._first_scene, *self._scenes)
         objects = digest(*(scene.region.of(x) for scene in scenes for x in (scene.naive, scene.tight)))
         settings = replace(self._config, own_colours=0.0, feather=0.0)
-        return "painted", self._key(self._scenes[-1]), objects, settings
+        return "painted", self._key(scenes[-1]), objects, tuple(scene.region for scene in scenes), settings
 
     def _first(self) -> Tensor:
         """Pass 1's whole picture; kept, since it does not depend on style level or other weights."""

@@ -246,7 +246,7 @@ def smoothed(picture: Tensor, painting: Tensor, where: Tensor, smoothness: float
     """
     if smoothness == 1:
         return picture
-    ripples = picture - _base(picture, SMOOTHED_CONTRAST * own_contrast(painting))
+    ripples = picture - _base(picture, max(SMOOTHED_CONTRAST * own_contrast(painting), BASE_LIMITS[0]))
     gain = MOST_RIPPLES / (1 + (MOST_RIPPLES - 1) * smoothness)
     return (picture + (gain - 1) * where * ripples).clamp(0, 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Progress:
         )
         read = losses and (iteration % LOSSES_EVERY == 0 or iteration == stage.iterations)
         values = {name: float(value) for name, value in losses.items()} if read else {}
+        values = {name: value for name, value in values.items() if math.isfinite(value)}  # JSON has no others
         if values:
             self.losses[stage.name] = values
         left = (self._total - done) * self._timed / self._worked if self._worked else None

@@ -204,7 +204,8 @@ class _Descent:
         return tap(features, self._positions[layer], self._terms[layer], True, record)
 
     def _keep(self, gradient: Tensor) -> None:
-        self._from_deep = gradient
+        """What is not finite is not asked for again: it would undo each step until the deep layers' next turn."""
+        self._from_deep = torch.where(torch.isfinite(gradient).all(), gradient, torch.zeros_like(gradient))
 
 
 def _style_terms(

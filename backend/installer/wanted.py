@@ -77,6 +77,8 @@ def damaged_packages(site: Path) -> dict[str, Path]:
     damaged = {}
     for info in sorted(site.glob("*.dist-info")):
         name, _, version = info.name[: -len(".dist-info")].rpartition("-")
+        if name.startswith("~"):  # what pip on Windows could not remove, as it was in use: no package
+            continue
         if name and not is_whole(site, info, name in READ_THROUGH):
             damaged[f"{name}=={version}"] = info
     return damaged

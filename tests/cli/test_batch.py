@@ -55,6 +55,7 @@ def folder(tmp_path, files):
     save(folder / "e_painting.jpg", noise(), Q=95)
     save(folder / "e_layer.png", noise(bands=4)[:20, :20])
     (folder / "notes.txt").write_text("not a picture")
+    (folder / "._a_painting.png").write_text("what macOS keeps beside files on other systems' disks")
     save(folder / "b & c_c_mask_dilated.jpg", object_mask())
     return folder
 

@@ -72,6 +72,14 @@ def test_growth_writes_a_plot_and_its_numbers(painterly, engine, inline, small_s
     assert len(finished.out.splitlines()) == 5
 
 
+def test_growth_tells_before_it_measures_that_it_cannot_write(
+    painterly, engine, inline, small_series, tmp_path
+):
+    (tmp_path / "out").write_text("a file")
+    finished = painterly("bench", "--growth", tmp_path / "out", "--presets", "draft")
+    assert finished.code == 2 and "cannot be made" in finished.err and engine.jobs == []
+
+
 def test_growth_needs_a_cut_out(painterly, engine, files, tmp_path):
     finished = painterly("bench", *options(files), "--growth", tmp_path / "out")
     assert finished.code == 2 and "--layer" in finished.err and engine.jobs == []

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.cli import stages
+from backend.picture_output import OutputError
 from plugin.painterly.protocol.parameters import BY_NAME, PRESETS
 from tests.cli.conftest import noise, object_mask, options, samples_of, save
 
@@ -95,6 +97,38 @@ def test_stages_are_saved(painterly, files, tmp_path):
     assert (samples_of(saved["naive"]) == noise(seed=2)).all()
     assert (samples_of(saved["mask"]) == object_mask()).all()
     assert (samples_of(saved["second pass"])[35, 50] == [255, 0, 0]).all()
+
+
+def test_a_stages_picture_that_cannot_be_written_costs_no_one_the_job(
+    painterly, files, tmp_path, monkeypatch
+):
+    def write(image, path):
+        if "first" in path.name:
+            raise OutputError(f"The output {path} cannot be written: No space left on device.")
+        real(image, path)
+
+    real = stages.write_picture
+    monkeypatch.setattr(stages, "write_picture", write)
+    finished = painterly(
+        "harmonize", *options(files), "--save-stages", tmp_path / "stages", "--json", "-o", tmp_path / "o.png"
+    )
+    assert finished.code == 0 and (tmp_path / "o.png").is_file()
+    told = json.loads(finished.out)
+    assert list(told["files"]["stages"]) == ["painting", "naive", "mask"]
+    assert "Not all pictures of stages" in finished.err and "No space left" in told["notes"][0]
+
+
+def test_a_stages_folder_that_cannot_be_written_is_told_before_any_work(
+    painterly, engine, files, tmp_path, monkeypatch
+):
+    def write(image, path):
+        raise OutputError(f"The output {path} cannot be written: Permission denied.")
+
+    monkeypatch.setattr(stages, "write_picture", write)
+    finished = painterly(
+        "harmonize", *options(files), "--save-stages", tmp_path / "s", "-o", tmp_path / "o.png"
+    )
+    assert finished.code == 2 and "Permission denied" in finished.err and engine.jobs == []
 
 
 def test_ctrl_c_keeps_the_best_so_far(files, tmp_path):

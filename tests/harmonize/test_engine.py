@@ -9,7 +9,7 @@ from backend import engine as module
 from backend import worker
 from backend.engine import Engine, configure
 from backend.harmonize.composite import Composite
-from backend.harmonize.errors import Cancelled, OutOfMemory, WeightsUnavailable
+from backend.harmonize.errors import Cancelled, DeviceUnavailable, OutOfMemory, WeightsUnavailable
 from backend.harmonize.step import Step
 from plugin.painterly.protocol import messages
 from plugin.painterly.protocol.parameters import PRESETS, resolve
@@ -267,6 +267,19 @@ def test_describing_loads_no_weights(monkeypatch, tmp_path):
     description = Engine().describe()
     assert description["precision"] == "float32" and description["torch"] == torch.__version__
     assert description["threads"] == 3 and description["memory_format"] == "channels_last"
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("CUDA out of memory"), DeviceUnavailable("in no way")], ids=repr
+)
+def test_a_card_that_is_full_is_described_all_the_same(monkeypatch, error):
+    """The service describes the machine as it starts; a job tells what is wrong, if it still is."""
+
+    def full(wanted, device):
+        raise error
+
+    monkeypatch.setattr(module.machine, "choose", full)
+    assert Engine().describe()["precision"] == "float32"
 
 
 def test_other_errors_are_not_called_a_lack_of_memory(small, monkeypatch):

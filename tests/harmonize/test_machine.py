@@ -208,10 +208,13 @@ def test_what_a_device_refuses_is_no_way(monkeypatch):
     def refusing(device, way, size):
         raise RuntimeError("not implemented for 'BFloat16'")
 
-    monkeypatch.setattr(machine, "trial", refusing)
-    assert machine._seconds(CPU, [HALF]) == {}
-    with pytest.raises(RuntimeError):
-        machine._seconds(CPU, [USUAL])
+    real = machine.trial
+    monkeypatch.setattr(
+        machine, "trial", lambda device, way, size: (refusing if way == HALF else real)(device, way, size)
+    )
+    assert list(machine._seconds(CPU, [HALF, USUAL])) == [USUAL]
+    with pytest.raises(DeviceUnavailable, match="in no way that was tried"):
+        machine._seconds(CPU, [HALF])
 
 
 def test_devices(monkeypatch):
@@ -222,7 +225,24 @@ def test_devices(monkeypatch):
         with pytest.raises(DeviceUnavailable, match=missing):
             machine.choose_device(missing)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert machine.choose_device("auto") == torch.device("cuda")
+    monkeypatch.setattr(machine, "_refusal", lambda name: None)
+    assert machine.choose_device("auto") == machine.choose_device("cuda") == torch.device("cuda")
+
+
+@pytest.mark.parametrize("told", ["CUDA error: no kernel image is available\nCompile with ...", ""])
+def test_a_card_that_torch_lists_but_has_no_kernels_for_is_left_alone(monkeypatch, told):
+    def refusing(*tensors):
+        raise RuntimeError(told)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(machine.torch, "ones", lambda *size, device: None)
+    monkeypatch.setattr(machine.F, "conv2d", refusing)
+    assert machine.choose_device("auto") == CPU
+    with pytest.raises(
+        DeviceUnavailable, match="no kernel image is available\\)" if told else "RuntimeError"
+    ):
+        machine.choose_device("cuda")
 
 
 # Stands in for torch when the engine imports it: says what torch would read, and ends.

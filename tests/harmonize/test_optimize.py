@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from backend.harmonize import optimize as module
 from backend.harmonize.errors import Cancelled
 from backend.harmonize.optimize import LARGEST_STEP, Plan, optimize
 
@@ -175,6 +176,24 @@ def test_lbfgs_on_a_direction_that_is_no_gradient_does_not_run_away(start, mask,
     optimize(start, mask, whirl, Plan(200, method="lbfgs"), watch)
     assert watch.in_range()
     assert watch.largest_step(start) <= LARGEST_STEP + 1e-3
+
+
+def test_lbfgs_learns_curvature_along_the_step_that_was_gone(start, mask, monkeypatch):
+    """In a bowl it wishes for all of the way at once, and again for all that is left once that was cut: by the step as
+    it was wished the bowl would be flatter, and the way 60 instead of 24."""
+    goal, shares = start + 40, []
+    cut = module._Lbfgs.cut
+
+    def bowl(image: torch.Tensor):
+        return 50.0 * (image - goal) * mask, {}
+
+    def told(self, share: torch.Tensor):
+        shares.append(share.item())
+        cut(self, share)
+
+    monkeypatch.setattr(module._Lbfgs, "cut", told)
+    optimize(start, mask, bowl, Plan(3, method="lbfgs", rate=1.0), Watch())
+    assert shares == pytest.approx([1, LARGEST_STEP / 40, LARGEST_STEP / 24], rel=0.01)
 
 
 def test_bands_move_large_areas_faster_than_pixels(start, mask):

@@ -283,6 +283,14 @@ def test_darks_of_an_edge_are_the_images_own_from_less_contrast_on_than_lights(t
     assert (rebuilt - laid) / (own - laid) == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("paper", [0.0, 1.0])
+def test_smoothness_on_a_blank_canvas(paper):
+    """Which has no contrast to tell ripples by."""
+    blank, where = torch.full((3, 40, 40), paper), torch.zeros(1, 40, 40)
+    where[:, 10:30, 10:30] = 1
+    assert torch.allclose(smoothed(blank, blank, where, 3.0), blank, atol=1e-5)
+
+
 @pytest.mark.parametrize("smoothness, ripple", [(0.0, 1.5), (0.5, 1.2), (1.0, 1.0), (4.0, 0.5), (10.0, 0.25)])
 def test_smoothness_multiplies_ripples_and_leaves_edges_and_surroundings(smoothness, ripple):
     columns, where = torch.arange(64), torch.zeros(1, 40, 64)

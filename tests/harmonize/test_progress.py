@@ -39,6 +39,13 @@ def test_fractions_rise_to_one(listed, skipped):
     assert all(left >= 0 for left in told) and (not told or told[-1] == 0)
 
 
+def test_a_loss_that_is_no_number_is_not_told():
+    steps = []
+    progress = Progress([Stage("first pass", 1, 1.0)], steps.append)
+    progress.tick(0, 1, {"terms": torch.tensor(2.0), "variation": torch.tensor(torch.nan)})
+    assert progress.losses == {"first pass": {"terms": 2.0}} and steps[0].losses == {"terms": 2.0}
+
+
 def test_fractions_and_seconds_follow_the_cost(clock):
     steps = []
     progress = Progress([Stage("first pass", 2, 1.0), Stage("second pass", 1, 6.0)], steps.append)

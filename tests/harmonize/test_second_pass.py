@@ -248,6 +248,17 @@ def test_between_their_turns_shallow_layers_see_the_picture(scene, descents):
     assert (between - exact).norm() < (stale - exact).norm()
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_what_deep_layers_sent_down_is_not_asked_for_again_if_it_is_no_number(scene, descents, value):
+    _, third, _ = descents
+    image = scene.region.of(scene.naive)
+    third(image)
+    sent = third._from_deep.clone()
+    sent[0, 0, 0, 0] = value
+    third._keep(sent)
+    assert torch.isfinite(third(image)[0]).all()
+
+
 def test_content_alone_leaves_the_object(scene, thin):
     """At the naive picture the content term is at its minimum, and nothing else pulls."""
     result = run(scene, thin, Plan(3), CONTENT_ALONE)

@@ -76,6 +76,12 @@ def test_whole_packages_are_left_alone(site):
     assert damaged_packages(site) == {}
 
 
+def test_what_pip_could_not_remove_on_windows_is_no_package(site):
+    add_package(site, "~orch", "2.7.0", {"~orch/a.py": b"half"})
+    (site / "~orch" / "a.py").unlink()
+    assert damaged_packages(site) == {}
+
+
 def harm_missing(site, info):
     (site / "torch" / "a.py").unlink()
 
