@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, LEFT, BOTTOM, GAP = 380, 240, 60, 40, 36  # px of one panel, its margins, and what lies between
 COLUMNS = 2
-DECADE = 10.0
+DECADE = 10.0  # that an axis of values spans at least
 LINE = 15  # px, of text
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
 
@@ -48,7 +48,7 @@ def _panel(panel: Panel, clip: str) -> list[str]:
         return [*parts, _text(LEFT, HEIGHT / 2, "nothing was measured")]
     across, up = (
         _Axis([x for x, _ in points], LEFT, WIDTH),
-        _Axis([y for _, y in points], HEIGHT - BOTTOM, 20),
+        _Axis([y for _, y in points], HEIGHT - BOTTOM, 20, DECADE),
     )
     frame = f'x="{LEFT}" y="20" width="{WIDTH - LEFT}" height="{HEIGHT - BOTTOM - 20}"'
     parts += [
@@ -81,7 +81,7 @@ def _panel(panel: Panel, clip: str) -> list[str]:
 class _Axis:
     """Logarithmic, from the smallest to the largest value with some room, drawn from `start` to `end` px.
 
-    The largest is shown at least `least` times the smallest, so that what is flat looks flat.
+    It spans `least` times the smallest value at least, so that what is flat looks flat.
     """
 
     def __init__(self, values: Sequence[float], start: float, end: float, least: float = 1.0) -> None:

@@ -44,14 +44,14 @@ LIGHT_REACH, LIGHT_EVENED = 0.007, 0.8
 # painting has of it. Style 1.241 to 1.252, content 0.780 to 0.803, texture 14.21 to 14.36, seam 1.17 to 1.15 on 12
 # examples; a helmet is black, a phone is seen on its table, a clock's numbers are clear. EXPOSURE of what it is darker or
 # lighter on the whole is the photograph's and not the object's: a face taken in too little light was dark beside a painted
-# one (with all of it a black ship comes out grey); style 1.279 to 1.271. A scene, which is lit as the painting is, moves
-# SCENES_LIGHT of the way back to what pass 2 left: a room was nearly black. On the one example of that kind style is 0.91
+# one (with all of it a black ship comes out grey); style 1.279 to 1.271. A backdrop, which is lit as the painting is, moves
+# BACKDROPS_LIGHT of the way back to what pass 2 left: a room was nearly black. On the one example of that kind style is 0.91
 # to 1.09, content 0.72 to 0.77.
-EXPOSURE, SCENES_LIGHT = 0.5, 0.5
+EXPOSURE, BACKDROPS_LIGHT = 0.5, 0.5
 # Thin dark lines, a machine's joints, a dial, the slit of an eye, are hardly in any statistic, and averaged pieces blur
 # them. As much as is `kept`, half, of the finest lightness, which a Gaussian of LINE_REACH (long sides of the painting)
 # takes away, is the pasted object's own as far as that is a dark line, half of it at LINE (CIELAB units), in up to
-# MOST_CONTRAST times its contrast where the painting has a larger range. Light ones, lettering, look printed; a scene
+# MOST_CONTRAST times its contrast where the painting has a larger range. Light ones, lettering, look printed; a backdrop
 # keeps those that were painted. Style 1.244 to 1.267, content 0.806 to 0.814, texture 14.26 to 14.27 on 12 examples; six
 # more iterations of pass 2 give half of the style back. By eye a dial's numbers are clear, eyes look at one, a truck has
 # its stripe.
@@ -106,7 +106,7 @@ def toned(picture: Tensor, mapping: Mapping, scene: Scene, firmness: float = USU
     pasted, palette = _pasted(scene), _palette(scene)
     ranges, share = (scene.lightness(), lightness_range(palette)), kept(firmness)
     lightness += share * _evened_light(lightness, recoloured, paired, scene)
-    lightness = torch.lerp(lightness, lab[0], SCENES_LIGHT * scene.filled())
+    lightness = torch.lerp(lightness, lab[0], BACKDROPS_LIGHT * scene.filled())
     lightness += share * _own_light(lightness, pasted, paired, ranges, scene)
     lightness += share * _dark_lines(lightness, pasted, ranges, scene)
     lightness = _contrasted(lightness, tones, paired, ranges[1], scene)
@@ -163,7 +163,7 @@ def _evened_light(lightness: Tensor, recoloured: Tensor, paired: Tensor, scene: 
 
 def _own_light(lightness: Tensor, pasted: Tensor, paired: Tensor, ranges: Ranges, scene: Scene) -> Tensor:
     """What `lightness` (h, w) lacks of the `pasted` object's, brought into what the painting has of its range and, at the
-    `paired` (h, w) pixels, EXPOSURE nearer to how light it is on the whole; less of it in a scene."""
+    `paired` (h, w) pixels, EXPOSURE nearer to how light it is on the whole; less of it of a backdrop."""
     own, (darkest, lightest) = ranges
     wanted = tuple(min(max(end, darkest), lightest) for end in own)
     gain, offset = range_fit(own, wanted, LEAST_CONTRAST, 1.0)
@@ -174,7 +174,7 @@ def _own_light(lightness: Tensor, pasted: Tensor, paired: Tensor, ranges: Ranges
 
 def _dark_lines(lightness: Tensor, pasted: Tensor, ranges: Ranges, scene: Scene) -> Tensor:
     """What `lightness` (h, w) lacks of the `pasted` object's dark lines, in the contrast that the painting's range allows;
-    less of it in a scene."""
+    less of it of a backdrop."""
     gain, _ = range_fit(*ranges, LEAST_CONTRAST, MOST_CONTRAST)
     inside, reach = scene.region.of(scene.tight), LINE_REACH * max(scene.painting.shape[1:])
     own, painted = (x - gaussian_mean(x, inside, reach) for x in (pasted[:1], lightness[None]))
@@ -186,7 +186,7 @@ def _contrasted(
     lightness: Tensor, tones: Tensor, paired: Tensor, painted: tuple[float, float], scene: Scene
 ) -> Tensor:
     """`lightness` (h, w) with what evening out and light took of the contrast of the `tones` (1-d), and with what pieces
-    will take, at the `paired` (h, w) pixels, within the range `painted` (L of CIELAB / 100); less of it in a scene."""
+    will take, at the `paired` (h, w) pixels, within the range `painted` (L of CIELAB / 100); less of it of a backdrop."""
     own = lightness[paired]
     lost = tones.std(correction=0) / own.std(correction=0).clamp_min(1e-3)
     gain = (LAID * lost.clamp_min(1)).clamp_max(MOST_CONTRAST)

@@ -93,10 +93,10 @@ LIGHTNESS, CHROMA, PLACE = 12.0, 2.0, 2.0
 # features choose the hue. So a grey face in a golden portrait turns gold, a black ship in a blue sky blue (style
 # 2.17 to 2.00). On ten examples style 1.333 to 1.342 (half at 20, lightness 4): it is for the eye.
 HALF_CHROMA = 15.0
-# What fills half a canvas is a scene: light falls on it as it does on the painting there, whatever its own was.
+# What fills half of the window is a backdrop: light falls on it as it does on the painting there, whatever its own was.
 # Lightness then costs this, and place this much times the object's share of the picture, if that is more. On the
 # one example of that kind style 2.09 to 1.80, content 0.82 to 0.79.
-LIGHTNESS_OF_A_SCENE, PLACE_OF_A_SCENE, SCENE = 0.5, 12.0, 0.5
+LIGHTNESS_OF_A_BACKDROP, PLACE_OF_A_BACKDROP, BACKDROP = 0.5, 12.0, 0.5
 # An object's white is the painting's white, its black at least as dark as the painting's: its lightness is compared as
 # the line has it that brings its range into such a one, the share ENDS left out at both ends. Contrast changes CONTRAST
 # times at most, else flat objects would become all of light and shadow. By eye: a face in dim light takes the portrait's
@@ -108,8 +108,8 @@ ENDS, CONTRAST = 0.02, 1.5
 # / 100) from what its like were matched to costs AGREED. That is foretold from the object's colours by a guided filter with
 # windows of AGREED_REACH (long sides of the painting, a Gaussian's sigma) that keeps edges from contrast AGREED_EDGE on, in
 # AGREED_ROUNDS: what found another hue than foretold counts half from that difference TRUST on, since a mean of two hues
-# is neither. Of a scene only this counts, not its own hues. Style 1.267 to 1.245, content 0.766 to 0.764, texture 14.39 to
-# 14.11 on 12 examples, the style that of the one scene (1.40 to 0.99); by eye a grey face beside a blue turban has no blue
+# is neither. Of a backdrop only this counts, not its own hues. Style 1.267 to 1.245, content 0.766 to 0.764, texture 14.39 to
+# 14.11 on 12 examples, the style that of the one backdrop (1.40 to 0.99); by eye a grey face beside a blue turban has no blue
 # patch, a balloon one yellow.
 AGREED, AGREED_REACH, AGREED_EDGE = 4.0, 0.2, 0.1
 AGREED_ROUNDS, TRUST = 3, 0.2
@@ -158,8 +158,10 @@ class Scene:
         return self.tight.mean().item()
 
     def filled(self) -> float:
-        """How far the object is no object but a scene, from 0 for a small one to 1 for what fills half the canvas."""
-        return min(1.0, self._share() / SCENE)
+        """How far the object is a backdrop: from 0 for a small one to 1 for what fills half of the window, which is the
+        canvas's only where that is small: one of 1300 px on 3000 px counts 0.33, and by its share of the canvas 0.15,
+        which looks the same."""
+        return min(1.0, self._share() / BACKDROP)
 
     def hints(self, stride: int) -> Hints:
         """What the matching is told besides features: colour (CIELAB), the object's in the painting's light, and place, at
@@ -176,9 +178,9 @@ class Scene:
         own[:1] = torch.lerp(own[:1], self._in_its_light(own[:1]), tight)
         squared, filled = (own[1:3] ** 2).sum(dim=0), self.filled()
         chroma = CHROMA * (1 - filled) * squared / (squared + (HALF_CHROMA / 100) ** 2)
-        cost = LIGHTNESS + (LIGHTNESS_OF_A_SCENE - LIGHTNESS) * filled
+        cost = LIGHTNESS + (LIGHTNESS_OF_A_BACKDROP - LIGHTNESS) * filled
         lightness = torch.full_like(chroma, cost)
-        place = torch.full_like(chroma, max(PLACE, PLACE_OF_A_SCENE * self._share()))
+        place = torch.full_like(chroma, max(PLACE, PLACE_OF_A_BACKDROP * self._share()))
         return Hints(own, other, torch.stack((lightness, chroma, chroma, place, place)))
 
     def agreeing(self, hints: Hints, field: Tensor) -> Hints:

@@ -14,10 +14,10 @@ import math
 USUAL = 1.0  # what was measured where the constants of each part stand
 
 
-def firmness(content: float, boldness: float = 1.0) -> float:
-    """Of a content strength (0..10, 1 the usual), where the style level is `boldness` times the painting's own (0.05..10):
+def firmness(content: float, relative_level: float = 1.0) -> float:
+    """Of a content strength (0..10, 1 the usual) at a style level `relative_level` times the painting's own (0.05..10):
     from 0, an object that dissolves, to one that keeps all it can."""
-    return math.sqrt(content / math.sqrt(boldness))
+    return math.sqrt(content / math.sqrt(relative_level))
 
 
 def kept(firmness: float) -> float:

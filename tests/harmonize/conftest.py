@@ -52,5 +52,5 @@ def large() -> Scene:
 def unlit(monkeypatch):
     """Light and shadow come from the matches alone."""
     monkeypatch.setattr(closing, "_own_light", lambda lightness, *rest: torch.zeros_like(lightness))
-    monkeypatch.setattr(closing, "SCENES_LIGHT", 0.0)
+    monkeypatch.setattr(closing, "BACKDROPS_LIGHT", 0.0)
     monkeypatch.setattr(closing, "_contrasted", lambda lightness, *rest: lightness)

@@ -9,9 +9,9 @@ from backend.harmonize.composite import (
     AGREED,
     CELL,
     LIGHTNESS,
-    LIGHTNESS_OF_A_SCENE,
+    LIGHTNESS_OF_A_BACKDROP,
     PLACE,
-    PLACE_OF_A_SCENE,
+    PLACE_OF_A_BACKDROP,
     Composite,
     Region,
     Scene,
@@ -267,8 +267,8 @@ def test_place_weighs_more_light_less_and_own_hues_nothing_for_a_scene_that_fill
     (light, *chroma, place, _), (light_of_scene, *chroma_of_scene, place_of_scene, _) = weights
     share = (48 / 64) ** 2
     assert all(own.any() for own in chroma) and not any(own.any() for own in chroma_of_scene)
-    assert (place == PLACE).all() and (place_of_scene == PLACE_OF_A_SCENE * share).all()
-    assert (light > 0.9 * LIGHTNESS).all() and (light_of_scene == LIGHTNESS_OF_A_SCENE).all()
+    assert (place == PLACE).all() and (place_of_scene == PLACE_OF_A_BACKDROP * share).all()
+    assert (light > 0.9 * LIGHTNESS).all() and (light_of_scene == LIGHTNESS_OF_A_BACKDROP).all()
 
 
 def test_a_grey_has_no_hue_to_keep():
