@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import ssl
 import time
 from pathlib import Path
 from urllib.error import HTTPError
@@ -37,8 +38,8 @@ def fetch(wanted: Download, name: str, on_step: OnStep) -> None:
         _go_on(wanted.url, part, on_step)
     except (OSError, http.client.HTTPException) as error:  # no connection, no room, a line that broke
         raise WeightsUnavailable(
-            f"The weights of {name} could not be downloaded ({_reason(error)}); try again once connection and disk allow "
-            "it, which goes on from what has come, or choose the packaged network."
+            f"The weights of {name} could not be downloaded ({_reason(error)}); {_advice(error)}, or choose the packaged "
+            "network."
         ) from error
     if not sha256(part).startswith(wanted.digest):
         part.unlink()
@@ -51,6 +52,18 @@ def fetch(wanted: Download, name: str, on_step: OnStep) -> None:
 def _reason(error: Exception) -> str:
     """What happened, without the wrapping of `urlopen`."""
     return str(getattr(error, "reason", "") or error) or type(error).__name__
+
+
+def _advice(error: Exception) -> str:
+    """What to do about it."""
+    if isinstance(
+        getattr(error, "reason", None), ssl.SSLCertVerificationError
+    ):  # Python from python.org on a new Mac
+        return (
+            "this Python does not trust the server's certificate; on a Mac open “Install Certificates.command” in the "
+            "folder of Python in Applications and try again"
+        )
+    return "try again once connection and disk allow it, which goes on from what has come"
 
 
 def sha256(path: Path) -> str:

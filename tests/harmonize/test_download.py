@@ -2,8 +2,10 @@
 
 import hashlib
 import re
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.error import URLError
 
 import pytest
 
@@ -137,6 +139,17 @@ def test_nobody_there_and_no_folder_to_write_to_are_sentences(wanted, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WeightsUnavailable, match="connection and disk allow"):
         download.fetch(wanted._replace(path=tmp_path / "file" / "net.pth"), "vgg19", ignore)
+
+
+def test_a_mac_without_certificates_is_told_what_to_open(wanted, monkeypatch):
+    def distrusting(request, timeout):
+        raise URLError(ssl.SSLCertVerificationError("unable to get local issuer certificate"))
+
+    monkeypatch.setattr(download, "urlopen", distrusting)
+    with pytest.raises(
+        WeightsUnavailable, match="issuer certificate.*Install Certificates.command.*packaged"
+    ):
+        download.fetch(wanted, "vgg19", ignore)
 
 
 def test_it_goes_where_torchvision_looks(monkeypatch, tmp_path):
