@@ -64,11 +64,6 @@ def to_preview(image: Tensor, box: Box) -> Preview:
     return Preview(raster, box.left, box.top, box.width, box.height)
 
 
-def object_box(composite: Composite) -> Box:
-    """The smallest box around all of the mask."""
-    return _bounds(composite.mask)
-
-
 def outcome_of(placed: Placed, painting: Tensor, report: dict) -> Outcome:
     """The inverse of `to_placed`: a whole window, which is `painting` (3, H, W) outside of the raster."""
     canvas = Box(0, 0, painting.shape[2], painting.shape[1])

@@ -12,14 +12,14 @@ import torch
 
 from backend import download, machine
 from backend.harmonize import networks
-from backend.harmonize.composite import Composite, extent, longest_side
+from backend.harmonize.composite import Composite, longest_side
 from backend.harmonize.config import Config, coarse_to_fine, published
 from backend.harmonize.errors import Cancelled, HarmonizeError, OutOfMemory
 from backend.harmonize.memo import Memo
 from backend.harmonize.ops.chunks import is_out_of_memory
 from backend.harmonize.pipeline import Outcome, harmonize
 from backend.harmonize.step import OnStep, Step, ignore
-from backend.windowed import Window
+from backend.windowed import Window, object_box
 from plugin.painterly.protocol.geometry import Box, working_scale
 from plugin.painterly.protocol.parameters import AUTO, Value
 
@@ -108,10 +108,8 @@ def _tidying(device: torch.device, on_step: OnStep) -> OnStep:
 def configure(composite: Composite, settings: Mapping[str, Value]) -> Config:
     """The numerics' view of an artist's settings for this composite."""
     height, width = composite.mask.shape[1:]
-    found = extent(composite.mask)
-    bounds = Box(found.left, found.top, found.right, found.bottom)
     schedule = str(settings["schedule"])
-    scale = working_scale(bounds, Box(0, 0, width, height), int(settings["resolution"]))
+    scale = working_scale(object_box(composite), Box(0, 0, width, height), int(settings["resolution"]))
     scale *= float(settings["supersampling"])
     side = scale * longest_side(composite.mask)
     passes = SCHEDULES[schedule](settings["first_iterations"], settings["second_iterations"], side)

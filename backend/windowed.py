@@ -16,6 +16,12 @@ from backend.harmonize.step import OnStep, Step
 from plugin.painterly.protocol.geometry import Box, source_window
 
 
+def object_box(composite: Composite) -> Box:
+    """The smallest box around what is seen of the object (`composite.extent`)."""
+    found = extent(composite.mask)
+    return Box(found.left, found.top, found.right, found.bottom)
+
+
 @dataclass(frozen=True)
 class Window:
     """The part of a composite that is worked on; it is the composite itself where that is no larger."""
@@ -25,11 +31,9 @@ class Window:
 
     @classmethod
     def needed(cls, composite: Composite, resolution: int) -> Window:
-        """The source window (`geometry.source_window`) of what is seen of the object, by the mask's extent."""
+        """The source window (`geometry.source_window`) of what is seen of the object."""
         height, width = composite.mask.shape[1:]
-        found = extent(composite.mask)
-        seen = Box(found.left, found.top, found.right, found.bottom)
-        box = source_window(seen, Box(0, 0, width, height), resolution)
+        box = source_window(object_box(composite), Box(0, 0, width, height), resolution)
         return cls(composite, Region(box.top, box.left, box.bottom, box.right))
 
     def part(self) -> Composite:

@@ -84,15 +84,16 @@ class EngineWorkshop:
     def __init__(self, engine: Any = None):
         from backend import convert  # torch: only in this process, and only when it is really needed
         from backend.engine import Engine
+        from backend.windowed import object_box
 
-        self._convert, self._engine = convert, engine or Engine()
+        self._convert, self._object_box, self._engine = convert, object_box, engine or Engine()
 
     def describe(self) -> dict[str, Any]:
         return self._engine.describe()
 
     def harmonize(self, job: messages.Harmonize, watch: Watch) -> tuple[Placed, dict[str, Any]]:
         composite = self._convert.to_composite(job)
-        box = self._convert.object_box(composite)
+        box = self._object_box(composite)
 
         def on_step(step: Any) -> None:
             watch.step(step, lambda: self._convert.to_preview(step.preview(), box))

@@ -7,7 +7,8 @@ from backend import engine as module
 from backend.engine import Engine
 from backend.harmonize.composite import Composite
 from backend.harmonize.errors import Cancelled
-from backend.windowed import Window
+from backend.windowed import Window, object_box
+from plugin.painterly.protocol.geometry import Box
 from plugin.painterly.protocol.parameters import resolve
 from tests.harmonize.scenes import composed
 
@@ -39,6 +40,10 @@ def test_a_speck_far_away_does_not_widen_what_is_worked_on(clean, specked):
     window = Window.needed(specked, RESOLUTION)
     assert window.region == Window.needed(clean, RESOLUTION).region
     assert max(window.part().mask.shape) < 320 and window.region.of(clean.mask).sum() == clean.mask.sum()
+
+
+def test_a_preview_shows_the_object_and_no_speck(specked):
+    assert object_box(specked) == Box(40, 30, 64, 54)
 
 
 def test_a_composite_no_larger_than_its_window_is_worked_on_as_it_is():

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from backend import convert
-from backend.harmonize.composite import Composite
 from backend.harmonize.errors import InvalidInput
 from backend.harmonize.pipeline import Outcome
 from plugin.painterly.protocol import messages, parameters
@@ -168,10 +167,3 @@ def test_previews_are_small(box):
     assert max(preview.image.width, preview.image.height) <= convert.PREVIEW_SIDE
     assert (preview.x, preview.y, preview.width, preview.height) == (box.left, box.top, box.width, box.height)
     assert bytes(preview.image.data[:4]) == bytes([64, 64, 255, 255])
-
-
-def test_object_box():
-    mask = torch.zeros(1, 40, 40)
-    mask[0, 3:7, 10:30] = 0.5
-    pictures = torch.zeros(3, 40, 40)
-    assert convert.object_box(Composite(pictures, pictures, mask)) == Box(10, 3, 30, 7)
