@@ -56,10 +56,8 @@ def _reason(error: Exception) -> str:
 
 def _advice(error: Exception) -> str:
     """What to do about it."""
-    if isinstance(
-        getattr(error, "reason", None), ssl.SSLCertVerificationError
-    ):  # Python from python.org on a new Mac
-        return (
+    if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+        return (  # Python from python.org comes without certificates to a Mac
             "this Python does not trust the server's certificate; on a Mac open “Install Certificates.command” in the "
             "folder of Python in Applications and try again"
         )
