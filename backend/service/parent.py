@@ -24,4 +24,7 @@ class ParentWatch:
     def gone(self) -> bool:
         if self._closed.is_set():
             return True
-        return bool(self._pid) and (not self._started or process.started(self._pid) != self._started)
+        try:
+            return bool(self._pid) and (not self._started or process.started(self._pid) != self._started)
+        except OSError:  # a system that starts no more programs, such as the one that tells: asked again soon
+            return False

@@ -165,7 +165,8 @@ class _Hold:
         self._notice, self._waiting, self._jobs = notice, waiting, jobs
         self._held, self._before = False, ""
         self._sentence = tr(
-            "The result of “{layer}” is ready: it is added once you end the stroke, or apply or leave the tool.",
+            "The result of “{layer}” is ready: it is added once Krita has rendered, or you end the stroke, or apply "
+            "or leave the tool.",
             layer=name,
         )
 

@@ -1,6 +1,6 @@
 """The docker "Painterly": widgets only. What they show is the session's, what they change its settings."""
 
-from typing import Callable, List, Set
+from typing import Callable, List, Optional, Sequence, Set
 
 from . import diagnostics
 from .canvas import host
@@ -14,7 +14,7 @@ from .session import Session
 from .status_view import StatusView
 from .status_words import headline
 from .tabbed import Tabbed
-from .tasks import HistoryEntry
+from .tasks import HistoryEntry, Homeless
 from .translation import tr
 
 # How much of its name the button for a closed document's result shows, in average characters.
@@ -303,6 +303,7 @@ class HistoryView(QtWidgets.QGroupBox):
         super().__init__(tr("History"))
         self._session, self._changed = session, changed
         self._entries: List = []
+        self._offered: Optional[Homeless] = None
         self.list = QtWidgets.QListWidget()
         self.list.setAccessibleName(tr("History"))
         self.list.setMaximumHeight(6 * self.fontMetrics().lineSpacing())
@@ -311,10 +312,10 @@ class HistoryView(QtWidgets.QGroupBox):
         self.use = self._button(tr("Use settings"), self._use_settings)
         # As wide as with any name (of narrow letters, elided): by it the docker knows its own least width.
         self.adopt = QtWidgets.QPushButton(self._adopt_text("i" * 10 * ADOPTED_CHARACTERS))
-        self.adopt.clicked.connect(lambda: session.adopt(session.homeless[0]))
+        self.adopt.clicked.connect(lambda: self._with_offered(session.adopt))
         self.dismiss = QtWidgets.QPushButton(tr("Offer it no more"))
         self.dismiss.setToolTip(tr("Its file stays."))
-        self.dismiss.clicked.connect(lambda: session.dismiss(session.homeless[0]))
+        self.dismiss.clicked.connect(lambda: self._with_offered(session.dismiss))
         layout = QtWidgets.QVBoxLayout(self)
         for widget in (self.list, self.show_only, self.again, self.use, self.adopt, self.dismiss):
             layout.addWidget(widget)
@@ -322,21 +323,34 @@ class HistoryView(QtWidgets.QGroupBox):
     def refresh(self) -> None:
         entries = self._session.history_here()
         if entries != self._entries:
+            kept = self._kept(entries)
             self._entries = entries
             self.list.clear()
             for entry in entries:
                 item = QtWidgets.QListWidgetItem(entry.title, self.list)
                 item.setToolTip(settings_text(entry.values))
-            self.list.setCurrentRow(len(entries) - 1)
+            self.list.setCurrentRow(kept)
         for button in (self.show_only, self.again, self.use):
             button.setEnabled(bool(entries))
         for button in (self.adopt, self.dismiss):
             button.setVisible(bool(self._session.homeless))
-        if self._session.homeless:
-            name = self._session.homeless[0].name
+        self._offered = self._session.homeless[0] if self._session.homeless else None
+        if self._offered is not None:
+            name = self._offered.name
             self.adopt.setText(self._adopt_text(name))
-            why = tr("“{name}”: its document was closed before the result was ready.", name=name)
-            self.adopt.setToolTip(why)
+            self.adopt.setToolTip(tr("“{name}”: the result found no place in its document.", name=name))
+
+    def _kept(self, entries: Sequence[HistoryEntry]) -> int:
+        """The row to choose among `entries`: that of an older one which the artist chose, else the newest."""
+        row, newest = self.list.currentRow(), len(entries) - 1
+        if 0 <= row < len(self._entries) - 1 and self._entries[row] in entries:
+            return entries.index(self._entries[row])
+        return newest
+
+    def _with_offered(self, action: Callable[[Homeless], None]) -> None:
+        """Does it with the result that the button names, unless it is placed already."""
+        if self._offered in self._session.homeless:
+            action(self._offered)
 
     def _use_settings(self, entry: HistoryEntry) -> None:
         self._session.use_settings(entry)

@@ -65,7 +65,8 @@ class Painterly(host.Extension):
 
     def _quit(self) -> None:
         self._timer.stop()
-        self._save()
+        if self._saving.isActive():  # else another Krita may have saved since
+            self._save()
         self.session.close()
 
 

@@ -1,5 +1,6 @@
 """The whole plugin in the Krita program, under an X server of its own; it asserts state, not window pixels."""
 
+import json
 import os
 import signal
 import time
@@ -135,6 +136,23 @@ def test_worker_killed_mid_job_then_harmonized_again(start):
     assert krita.value("session.tasks[-1].jobs[0].state") == "failed"
     krita.run("behave()\nK.action('painterly_harmonize').trigger()")
     krita.wait_for("layers() == {!r}".format(ABOVE))
+
+
+def test_what_another_krita_saved_meanwhile_stays_when_this_one_quits(start):
+    krita = start()
+    path = Path(krita.value("str(plugin._path)"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+    krita.quit()
+    assert path.read_text() == "{}"
+
+
+def test_a_setting_changed_just_before_quitting_is_saved(start):
+    krita = start()
+    path = Path(krita.value("str(plugin._path)"))
+    krita.run("session.settings.choose_preset('draft')\nplugin.save_soon()")
+    krita.quit()
+    assert json.loads(path.read_text())["preset"] == "draft"
 
 
 def test_quitting_mid_job_leaves_no_process(start):

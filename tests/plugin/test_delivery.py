@@ -13,7 +13,10 @@ from plugin.painterly.status_words import stage_text
 from .fakes import source
 from .test_session import behave
 
-READY = "The result of “object” is ready: it is added once you end the stroke, or apply or leave the tool."
+READY = (
+    "The result of “object” is ready: it is added once Krita has rendered, or you end the stroke, or apply or leave "
+    "the tool."
+)
 KEPT = "Cancelled. The result is in the history: “Add again” adds it."
 
 

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from backend.service.parent import ParentWatch
 from plugin.painterly.connection import Connection, ConnectionProblem
 from plugin.painterly.protocol import messages, process
 from plugin.painterly.protocol.endpoint import Endpoint
@@ -252,3 +253,18 @@ def test_nohup_lets_it_live_on_without_its_terminal(start):
         signal.signal(signal.SIGHUP, before)
     service.process.send_signal(signal.SIGHUP)
     assert isinstance(service.client().do(job("j")), messages.Result)
+
+
+def test_a_system_that_starts_no_program_for_a_moment_does_not_end_the_service(monkeypatch):
+    """On macOS a program tells whether the parent is alive."""
+
+    def refuse(pid):
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    watch = ParentWatch(os.getpid(), stdin=False)
+    with monkeypatch.context() as starved:
+        starved.setattr(process, "started", refuse)
+        assert not watch.gone()
+    assert not watch.gone()
+    monkeypatch.setattr(process, "started", lambda pid: "")
+    assert watch.gone()

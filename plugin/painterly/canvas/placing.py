@@ -180,7 +180,7 @@ class Placer:
         if source is None:
             return _Spot(parent, above, None, rivals)
         bounds = documents.box_of(source.bounds())
-        if _size(bounds) != _size(origin.bounds) or documents.canvas_box(document) != origin.canvas:
+        if _size(bounds) != _size(origin.bounds):
             note = tr("“{layer}” was changed meanwhile: its result is where it was.", layer=name)
             return _Spot(parent, above, note=note)
         if repainted:
@@ -241,8 +241,17 @@ def _why_kept(origin: Origin, spot: _Spot, mode: str) -> str:
         return tr(
             "Only the selection of “{layer}” was painted; the rest is in the hidden original.", layer=name
         )
-    if mode == REPLACE and any(layer.locked() for layer in documents.ancestors(spot.original)):
+    if mode != REPLACE:
+        return ""
+    if any(layer.locked() for layer in documents.ancestors(spot.original)):
         return tr("“{layer}” is locked: it was hidden instead of removed.", layer=name)
+    if origin.bounds.intersect(origin.canvas) != origin.bounds:
+        return tr(
+            "“{layer}” reaches beyond the canvas, where nothing is painted: it was hidden instead of removed.",
+            layer=name,
+        )
+    if any(not node.visible() for node in documents.walk(spot.original)):
+        return tr("“{layer}” has hidden layers in it: it was hidden instead of removed.", layer=name)
     return ""
 
 

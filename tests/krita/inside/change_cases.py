@@ -28,6 +28,37 @@ def _mirror(layer):
     layer.setPixelData(mirrored, 100, 80, 40, 30)
 
 
+def case_what_reaches_beyond_the_canvas_is_hidden_not_removed():
+    doc, _, pasted = scene()
+    pasted.setPixelData(noise(30, 30, seed=4), -10, 80, 30, 30)
+    note, result = _landed(doc, pasted, lambda: None, REPLACE)
+    assert (
+        note
+        == "“object” reaches beyond the canvas, where nothing is painted: it was hidden instead of removed."
+    )
+    assert result.visible() and not pasted.visible() and pasted.bounds().x() == -10
+
+
+def case_in_a_cropped_picture_the_result_moves_along():
+    for mode in (ABOVE, REPLACE):
+        doc, _, pasted = scene()
+        note, result = _landed(doc, pasted, lambda doc=doc: doc.resizeImage(10, 20, 250, 150), mode)
+        assert note == MOVED and documents.box_of(result.bounds()) == Box(90, 60, 130, 90)
+        assert bytes(result.pixelData(90, 60, 40, 30)) == OBJECT
+        names = [node.name() for node in doc.topLevelNodes()]
+        assert names == ["Background", *(["object"] if mode == ABOVE else []), "result", "above"]
+
+
+def case_a_group_with_hidden_layers_is_hidden_not_removed():
+    doc, _, _ = scene()
+    group, _, small = _group(doc)
+    small.setVisible(False)
+    doc.refreshProjection()
+    note, result = _landed(doc, group, lambda: None, REPLACE)
+    assert result.visible() and not group.visible()
+    assert note == "“object” has hidden layers in it: it was hidden instead of removed."
+
+
 def case_a_mirrored_layer_stays_visible_beneath_the_result_that_shows_it_as_it_was():
     for mode in (ABOVE, REPLACE):
         doc, _, pasted = scene()

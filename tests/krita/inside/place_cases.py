@@ -274,11 +274,6 @@ def case_result_of_a_changed_layer_stays_in_place():
     _assert_where_it_was(doc, pasted, change=paint)
 
 
-def case_result_in_a_cropped_document_stays_in_place():
-    doc, _, pasted = scene()
-    _assert_where_it_was(doc, pasted, change=lambda: doc.resizeImage(10, 20, 250, 150))
-
-
 def _assert_where_it_was(doc, pasted, change):
     landing, layer = _placed(doc, pasted, REPLACE, change)
     assert documents.box_of(layer.bounds()) == Box(95, 75, 145, 115)
