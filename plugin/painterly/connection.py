@@ -27,6 +27,9 @@ CONNECTING, CONNECTED, LOST, CLOSED = "connecting", "connected", "lost", "closed
 
 PING_EVERY = 2.0  # seconds between pings while poll() is called
 LOST_AFTER = 15.0  # seconds without an answer to one
+SLOWEST_LINE = (
+    125_000  # bytes a second to another computer, at least: so long a Ping may wait behind a job's pixels
+)
 LOOK_EVERY = 0.05  # seconds between looks around while wait() and greeting() wait
 ALIVE_EVERY = 1.0  # seconds between questions whether the service lives; on macOS each starts a program
 _LINGER_MS = 300  # for last words (Ack, Shutdown) when closing
@@ -261,17 +264,29 @@ class Connection:
         return True
 
     def _keep_alive(self) -> None:
-        """Pings after a silence; a Ping unanswered for LOST_AFTER seconds means a new socket."""
+        """Pings after a silence; one unanswered for LOST_AFTER seconds, and the time that pixels before it may take, means
+        a new socket."""
         now = time.monotonic()
         if self._asked <= self._heard:
             if now - self._heard > PING_EVERY:
                 self._token += 1
                 self._asked = now
                 self._send(messages.Ping(self._token))
-        elif now - self._asked > LOST_AFTER:
+        elif now - self._asked > LOST_AFTER + self._bytes_on_their_way() / SLOWEST_LINE:
             self.state = LOST
             self._asked = self._heard = now
             self._connect()
+
+    def _bytes_on_their_way(self) -> int:
+        """Of requests that the service has not accepted, where a line carries them; a Ping waits behind them."""
+        if self._exchange is not None:
+            return 0
+        requests = [request for request in self._unfinished.values() if request is not None]
+        placed = [
+            each for request in requests for each in (request.layer, request.selection) if each is not None
+        ]
+        rasters = [request.painting for request in requests] + [each.raster for each in placed]
+        return sum(len(raster.data) for raster in rasters)
 
 
 def _need_zmq() -> None:

@@ -1,9 +1,13 @@
 """Heartbeats both ways: each end notices that the other is silent, though no connection was closed."""
 
+import contextlib
+import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import zmq
@@ -43,6 +47,59 @@ def test_a_connection_that_is_only_quiet_is_not_lost(service, monkeypatch):
         client.poll(0.05)
         states.add(client.state)
     assert states == {connection.CONNECTED} and client._token > 5
+
+
+class SlowLine:
+    """A relay to `address` that lets so many bytes a second through to it, and all that comes back."""
+
+    def __init__(self, address: str, rate: int):
+        host, port = address.rpartition("/")[2].rsplit(":", 1)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = "tcp://127.0.0.1:{}".format(self._listening.getsockname()[1])
+        self._there = (host, int(port))
+        threading.Thread(target=self._serve, args=(rate,), daemon=True).start()
+        self.lines = 0
+
+    def _serve(self, rate: int) -> None:
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            self.lines += 1
+            far = socket.create_connection(self._there)
+            for source, sink, pace in ((near, far, rate), (far, near, 0)):
+                threading.Thread(target=self._carry, args=(source, sink, pace), daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, sink: socket.socket, rate: int) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(1 << 14):
+                sink.sendall(piece)
+                time.sleep(len(piece) / rate if rate else 0)
+            sink.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+def test_a_job_that_is_long_on_its_way_over_a_slow_line_arrives(service, monkeypatch):
+    monkeypatch.setattr(connection, "PING_EVERY", 0.1)
+    monkeypatch.setattr(connection, "LOST_AFTER", 0.6)
+    monkeypatch.setattr(connection, "SLOWEST_LINE", 1_000_000)
+    line = SlowLine(service.endpoint.address, 3_000_000)
+    client = service.client(dataclasses.replace(service.endpoint, address=line.address, exchange=""))
+    try:
+        client.ready()
+        begun, states = time.monotonic(), set()
+        client.submit(job("far", size=1024))  # twice 4 MB
+        while "far" in client._unfinished and time.monotonic() - begun < 30:
+            client.poll(0.02)
+            states.add(client.state)
+        assert time.monotonic() - begun > 2 and "far" not in client._unfinished
+        assert states == {connection.CONNECTED} and line.lines == 1
+    finally:
+        line.close()
 
 
 def test_the_service_asks_after_a_client_that_waits(service):
