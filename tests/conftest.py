@@ -10,7 +10,7 @@ import tempfile
 import pytest
 from hypothesis import settings
 
-ROOM_GB = 2  # a run of all tests held 0.4 at most at a time
+ROOM_GB = 2  # tests in Krita held 0.7 at a time
 
 settings.register_profile("painterly", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("painterly")

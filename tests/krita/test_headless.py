@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 
 import pytest
 
@@ -26,7 +27,9 @@ def verdicts(warm_profile, tmp_path_factory):
 
     def run(module):
         if module not in known:
-            known[module] = _run(warm_profile.copied_to(tmp_path_factory.mktemp(module) / "user"), module)
+            folder = tmp_path_factory.mktemp(module)
+            known[module] = _run(warm_profile.copied_to(folder / "user"), module)
+            shutil.rmtree(folder, ignore_errors=True)  # 0.2 GB
         return known[module]
 
     return run
