@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from backend.harmonize import pipeline
+from backend.harmonize.composite import Composite
 from backend.harmonize.memo import Memo, digest
 from backend.harmonize.step import ignore
 from tests.harmonize.scenes import short
@@ -108,3 +109,16 @@ def test_features_computed_another_way_are_not_reused(composite, thin, monkeypat
     assert len({id(found) for found in made}) == len(ways)
     assert all(found.is_contiguous(memory_format=layout) for found, (layout, _) in zip(made, ways))
     assert all(features(*way) is found for way, found in zip(ways, made))
+
+
+def test_an_object_moved_on_a_flat_canvas_is_painted_anew(thin):
+    """Its own pixels and those around it are the same there, but not its place, which the matching is told."""
+    keys = []
+    for left in (64, 96):
+        painting, mask = torch.full((3, 128, 256), 0.6), torch.zeros(1, 128, 256)
+        mask[:, 48:80, left : left + 32] = 1
+        composite = Composite(painting, torch.lerp(painting, torch.zeros(3, 128, 256), mask), mask)
+        keys.append(pipeline._Run(composite, thin, short(), ignore, Memo())._painted_key())
+    regions = keys[0][3]
+    assert keys[0] != keys[1] and all(region.left > 0 for region in regions)
+    assert keys[0][:3] == keys[1][:3]  # nothing else tells them apart
