@@ -14,7 +14,7 @@ from backend import download, machine
 from backend.harmonize import networks
 from backend.harmonize.composite import Composite, longest_side
 from backend.harmonize.config import Config, coarse_to_fine, published
-from backend.harmonize.errors import Cancelled, HarmonizeError, OutOfMemory
+from backend.harmonize.errors import Cancelled, DeviceUnavailable, OutOfMemory
 from backend.harmonize.memo import Memo
 from backend.harmonize.ops.chunks import is_out_of_memory
 from backend.harmonize.pipeline import Outcome, harmonize
@@ -38,8 +38,10 @@ class Engine:
         device = machine.choose_device(AUTO)
         try:
             way = machine.choose(AUTO, device)
-        except (RuntimeError, HarmonizeError):  # a full card, of which the next job tells if it still is
-            way = machine.Way("float32")
+        except (RuntimeError, DeviceUnavailable) as error:
+            if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+                raise
+            way = machine.Way("float32")  # the next job tells what the card lacks, if it still does
         return {
             "device": str(device),
             **asdict(way),

@@ -125,15 +125,26 @@ Timer = Callable[[torch.device, Sequence[Way]], Mapping[Way, float]]
 
 def choose_device(wanted: str) -> torch.device:
     """The device asked for, or the best there is; raises DeviceUnavailable."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = _listed()
     if wanted == AUTO:
-        usable = (name for name in ("cuda", "mps", "cpu") if there[name] and _refusal(name) is None)
-        return torch.device(next(usable))
-    if not there[wanted]:
+        return torch.device(next(name for name in there if _refusal(name) is None))
+    if wanted not in there:
         raise DeviceUnavailable(f"This machine has no usable {wanted} device; choose auto or cpu.")
     if (why := _refusal(wanted)) is not None:
         raise DeviceUnavailable(f"This machine's {wanted} device cannot be used ({why}); choose auto or cpu.")
     return torch.device(wanted)
+
+
+def refusals() -> dict[str, str]:
+    """What the devices answer that torch lists and that cannot compute, by name."""
+    answers = {name: _refusal(name) for name in _listed()}
+    return {name: why for name, why in answers.items() if why is not None}
+
+
+def _listed() -> list[str]:
+    """The names of the devices that torch says are there, the best first."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, is_there in there.items() if is_there]
 
 
 def _refusal(name: str) -> str | None:
@@ -144,8 +155,12 @@ def _refusal(name: str) -> str | None:
     try:
         F.conv2d(torch.ones(1, 1, 8, 8, device=name), torch.ones(1, 1, 3, 3, device=name)).sum().item()
     except RuntimeError as refusal:
-        return (str(refusal).splitlines() or [type(refusal).__name__])[0].rstrip(".")
+        return _first_line(refusal)
     return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def choose(wanted: str, device: torch.device) -> Way:
@@ -222,9 +237,17 @@ def _seconds(device: torch.device, ways: Sequence[Way]) -> dict[Way, float]:
     before, started = torch.get_num_threads(), time.perf_counter()
     best: dict[Way, float] = {}
     try:
-        runs = {way: run for way in ways if (run := _warm(device, way)) is not None}
-        if not runs:
-            raise DeviceUnavailable(f"The {device} device computes in no way that was tried; choose the cpu.")
+        runs, refused = {}, None
+        for way in ways:
+            try:
+                runs[way] = _warm(device, way)
+            except RuntimeError as refusal:
+                if is_out_of_memory(refusal):
+                    raise
+                refused = refusal
+        if refused is not None and not runs:
+            why = _first_line(refused)
+            raise DeviceUnavailable(f"The {device} device refuses all ways to compute ({why}).") from refused
         for _ in range(ROUNDS):
             for way, run in runs.items():
                 best[way] = min(best.get(way, math.inf), _once(device, way, run))
@@ -235,15 +258,10 @@ def _seconds(device: torch.device, ways: Sequence[Way]) -> dict[Way, float]:
     return best
 
 
-def _warm(device: torch.device, way: Way) -> Callable[[], Tensor] | None:
-    """`trial`, done once; None if the device cannot do it that way. Raises RuntimeError if its memory is full."""
-    try:
-        run = trial(device, way, _SIZES[device.type])
-        _once(device, way, run)
-    except RuntimeError as refusal:
-        if is_out_of_memory(refusal):
-            raise
-        return None
+def _warm(device: torch.device, way: Way) -> Callable[[], Tensor]:
+    """`trial`, done once. Raises RuntimeError if the device cannot do it that way."""
+    run = trial(device, way, _SIZES[device.type])
+    _once(device, way, run)
     return run
 
 

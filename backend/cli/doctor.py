@@ -125,6 +125,7 @@ def _device(reset: bool) -> list[Finding]:
     chosen = machine.choose(AUTO, device)
     return [
         Finding("device", f"{device}, {chosen}"),
+        *(Finding("not used", f"{name}: {why}") for name, why in machine.refusals().items()),
         *(_measured(*kept) for kept in machine.remembered().items()),
     ]
 

@@ -27,9 +27,7 @@ CONNECTING, CONNECTED, LOST, CLOSED = "connecting", "connected", "lost", "closed
 
 PING_EVERY = 2.0  # seconds between pings while poll() is called
 LOST_AFTER = 15.0  # seconds without an answer to one
-SLOWEST_LINE = (
-    125_000  # bytes a second to another computer, at least: so long a Ping may wait behind a job's pixels
-)
+SLOWEST_LINE = 125_000  # bytes a second, by which a Ping may wait behind the pixels of a job
 LOOK_EVERY = 0.05  # seconds between looks around while wait() and greeting() wait
 ALIVE_EVERY = 1.0  # seconds between questions whether the service lives; on macOS each starts a program
 _LINGER_MS = 300  # for last words (Ack, Shutdown) when closing

@@ -108,6 +108,14 @@ def test_a_measurement_on_a_busy_machine_is_told(painterly, no_weights_read, mon
     assert "was busy" in checks(painterly("doctor", "--json"))["measured"]["text"]
 
 
+def test_a_card_that_is_not_used_is_told_with_its_answer(painterly, no_weights_read, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(machine, "_refusal", {"cuda": "no kernel image is available"}.get)
+    found = checks(painterly("doctor", "--json"))
+    assert found["not used"]["text"] == "cuda: no kernel image is available"
+    assert found["device"]["text"].startswith("cpu")
+
+
 def test_a_package_that_does_not_load(painterly, no_weights_read, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
     finished = painterly("doctor", "--json")

@@ -282,6 +282,12 @@ def test_a_card_that_is_full_is_described_all_the_same(monkeypatch, error):
     assert Engine().describe()["precision"] == "float32"
 
 
+def test_a_fault_of_ours_is_not_taken_for_a_full_card(monkeypatch):
+    monkeypatch.setattr(module.machine, "choose", lambda wanted, device: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        Engine().describe()
+
+
 def test_other_errors_are_not_called_a_lack_of_memory(small, monkeypatch):
     def broken(*arguments):
         raise RuntimeError("shapes do not fit")

@@ -251,7 +251,7 @@ def _why_kept(origin: Origin, spot: _Spot, mode: str) -> str:
             layer=name,
         )
     if any(not node.visible() for node in documents.walk(spot.original)):
-        return tr("“{layer}” has hidden layers in it: it was hidden instead of removed.", layer=name)
+        return tr("“{layer}” has hidden layers or masks in it: it was hidden instead of removed.", layer=name)
     return ""
 
 

@@ -8,6 +8,7 @@ from plugin.painterly.protocol.geometry import Box
 
 CHANGED = "“object” was changed meanwhile: its result shows it as it was. Harmonize again to paint it anew."
 MOVED = "“object” was moved: its result moved along."
+BEYOND = "“object” reaches beyond the canvas, where nothing is painted: it was hidden instead of removed."
 PART = "Only the selection of “object” was painted; the rest is in the hidden original."
 OBJECT = noise(40, 30, seed=2)
 
@@ -32,10 +33,7 @@ def case_what_reaches_beyond_the_canvas_is_hidden_not_removed():
     doc, _, pasted = scene()
     pasted.setPixelData(noise(30, 30, seed=4), -10, 80, 30, 30)
     note, result = _landed(doc, pasted, lambda: None, REPLACE)
-    assert (
-        note
-        == "“object” reaches beyond the canvas, where nothing is painted: it was hidden instead of removed."
-    )
+    assert note == BEYOND
     assert result.visible() and not pasted.visible() and pasted.bounds().x() == -10
 
 
@@ -56,7 +54,7 @@ def case_a_group_with_hidden_layers_is_hidden_not_removed():
     doc.refreshProjection()
     note, result = _landed(doc, group, lambda: None, REPLACE)
     assert result.visible() and not group.visible()
-    assert note == "“object” has hidden layers in it: it was hidden instead of removed."
+    assert note == "“object” has hidden layers or masks in it: it was hidden instead of removed."
 
 
 def case_a_mirrored_layer_stays_visible_beneath_the_result_that_shows_it_as_it_was():
